@@ -1,0 +1,265 @@
+"""What a sub- or superscript means: time, label, prime, transposition or power.
+
+The same marks serve for all of them in the literature, so a document is read as a whole first
+(`survey`): which letter is the time index, which letters number units, which superscript
+numbers are labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from lark import Token
+
+from gatec.parse.lexer import Script
+from gatec.parse.tokens import GREEK
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the scripts of a document mean."""
+
+    index: str | None  # the letter of the time index
+    components: frozenset[str] = frozenset()  # letters that number units: [W x]_j
+    numbered: frozenset[str] = frozenset()  # bases whose superscript numbers are labels: W^1
+
+
+@dataclass
+class Meaning:
+    """One script, read."""
+
+    time: int | None = None
+    labels: tuple[str, ...] = ()
+    accents: tuple[str, ...] = ()
+    primes: int = 0
+    transposed: bool = False
+    component: bool = False
+    exponent: tuple[Token, ...] = field(default=())
+
+
+_WRAPPERS = {"LPAR": "RPAR", "LBRACE": "RBRACE", "OPENANGLE": "CLOSEANGLE", "LSQB": "RSQB"}
+_TRANSPOSES = frozenset(["T", "top", "intercal", "transpose", "mathsf{T}", "⊤"])
+
+
+def name_of(token: Token) -> str:
+    """A name's letters: Greek spelled out, macros without their backslash."""
+    text = str(token)
+    text = text[1:] if text.startswith("\\") else text
+    return GREEK.get(text, text)
+
+
+def unwrap(tokens: Sequence[Token]) -> tuple[Token, ...]:
+    """The tokens without the brackets around them all."""
+    tokens = tuple(tokens)
+    while len(tokens) >= 2 and (
+        _WRAPPERS.get(tokens[0].type) == tokens[-1].type
+        or (tokens[0] == "<" and tokens[-1] == ">")
+    ):
+        tokens = tokens[1:-1]
+    return tokens
+
+
+def lag(tokens: Sequence[Token]) -> tuple[str, int] | None:
+    """`(letter, offset)` for `t`, `t-1`, `n+1`, however bracketed; else None."""
+    tokens = unwrap(tokens)
+    if not tokens or tokens[0].type != "NAME":
+        return None
+    letter = name_of(tokens[0])
+    if len(str(tokens[0])) != 1 and not str(tokens[0]).startswith("\\"):
+        return None
+    if len(tokens) == 1:
+        return letter, 0
+    if len(tokens) == 3 and tokens[1].type == "SIGN" and tokens[2].isdigit():
+        if len(tokens[2]) > 6:
+            return None
+        return letter, int(tokens[2]) * (1 if tokens[1] == "+" else -1)
+    return None
+
+
+def parts(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:
+    """The comma-separated parts of a script."""
+    result: list[list[Token]] = [[]]
+    depth = 0
+    for token in unwrap(tokens):
+        if token.type in _WRAPPERS:
+            depth += 1
+        elif token.type in _WRAPPERS.values():
+            depth -= 1
+        if token.type in ("COMMA", "SEMICOLON") and depth == 0:
+            result.append([])
+        else:
+            result[-1].append(token)
+    return [tuple(part) for part in result if part]
+
+
+def label(tokens: Iterable[Token], level: int = 0) -> str:
+    """A script's letters as one label."""
+    pieces: list[str] = []
+    accent = ""
+    for token in tokens:
+        kind = token.type
+        if isinstance(token, Script):
+            inner = token.content
+            if inner and inner[0].type == "SCRIPT_ACCENT":
+                pieces.append(str(inner[0]))
+            elif inner and inner[0].type == "PRIME":
+                pieces.append("prime")
+            elif level < 8:
+                pieces.append(label(inner, level + 1))
+        elif kind == "ACCENT":
+            accent = str(token)
+        elif kind in ("NAME", "WORDS", "TEXTNAME"):
+            pieces.append(name_of(token))
+            if accent:
+                pieces.append(accent)
+                accent = ""
+        elif kind == "NUMBER":
+            pieces.append(str(token).replace(".", "p"))
+        elif kind == "SIGN":
+            pieces.append("plus" if token == "+" else "minus")
+        elif kind == "TIMES":
+            pieces.append("star")
+        elif kind == "SLASH":
+            pieces.append("over")
+        elif kind == "COMPARE":
+            pieces.append({"<": "lt", ">": "gt"}.get(str(token), "cmp"))
+    # Letters join (W_{xf} is W_xf); words keep their boundaries.
+    joiner = "" if all(len(piece) == 1 for piece in pieces) else "_"
+    return joiner.join(pieces)
+
+
+def survey(statements: Iterable[Sequence[Token]]) -> Context:
+    """Read all the scripts of a document to learn what its letters number."""
+    shifted: Counter[str] = Counter()
+    plain: Counter[str] = Counter()
+    marked: Counter[str] = Counter()  # in angles, or in parentheses after a name
+    components: Counter[str] = Counter()
+    numbered: set[str] = set()
+
+    def count(tokens: Sequence[Token], *, angled: bool = False) -> None:
+        found = lag(tokens)
+        if found is None:
+            return
+        letter, offset = found
+        (shifted if offset else plain)[letter] += 1
+        if angled:
+            marked[letter] += 1
+
+    for tokens in statements:
+        base = ""
+        for position, token in enumerate(tokens):
+            previous = tokens[position - 1] if position else None
+            if token.type == "NAME":
+                base = name_of(token)
+            if isinstance(token, Script):
+                content = token.content
+                angled = bool(content) and (
+                    content[0].type in ("OPENANGLE", "LPAR") or content[0] == "<"
+                )
+                angled = angled or str(token) == "^" and token.grouped and len(content) == 3
+                for part in parts(content):
+                    count(part, angled=angled)
+                if token.above and len(content) == 1 and content[0] in ("0", "1"):
+                    numbered.add(base)
+                if (
+                    not token.above and previous is not None
+                    and previous.type in ("RSQB", "RPAR") and len(content) == 1
+                    and content[0].type == "NAME"
+                ):
+                    components[name_of(content[0])] += 1
+            elif token.type in ("LPAR", "LSQB") and previous is not None and previous.type in (
+                "NAME", "SCRIPT"
+            ):
+                stop = position + 1
+                while stop < len(tokens) and stop < position + 5 and tokens[stop].type not in (
+                    "RPAR", "RSQB"
+                ):
+                    stop += 1
+                inner = tokens[position + 1 : stop]
+                found = lag(inner)
+                if found and found[0] in ("t", "n", "k", "tau"):
+                    count(inner, angled=True)
+    index = _index(shifted, plain, marked)
+    return Context(index, frozenset(set(components) - {index}), frozenset(numbered))
+
+
+_PREFERRED = ("t", "n", "k", "tau", "s", "i")
+
+
+def _index(shifted: Counter[str], plain: Counter[str], marked: Counter[str]) -> str | None:
+    if shifted["t"] or marked["t"]:
+        return "t"
+    if shifted:
+        def rank(letter: str) -> tuple[int, int]:
+            preferred = letter in _PREFERRED
+            return (-shifted[letter] - marked[letter],
+                    _PREFERRED.index(letter) if preferred else 99)
+
+        return min(shifted, key=rank)
+    return "t" if plain["t"] else None
+
+
+_LAYERS = frozenset("lLijm")
+
+
+def read(script: Script, context: Context, base: str | None) -> Meaning:
+    """What one script means on a name (`base` None: on a bracket or a number)."""
+    content = script.content
+    if not content:
+        return Meaning()
+    first = content[0]
+    if first.type == "SCRIPT_ACCENT":
+        return Meaning(accents=(str(first),))
+    if first.type == "PRIME":
+        return Meaning(primes=sum({"″": 2, "‴": 3}.get(mark, 1) for mark in str(first)))
+    inner = unwrap(content)
+    found = lag(content)
+    if found is not None and found[0] == context.index:
+        return Meaning(time=found[1])
+    if script.above:
+        if all(token == "\\prime" for token in inner):
+            return Meaning(primes=len(inner))
+        if len(inner) == 1 and name_of(inner[0]) in _TRANSPOSES:
+            return Meaning(transposed=True)
+        if _is_exponent(script, inner, context, base, found):
+            return Meaning(exponent=tuple(content))
+    return _labels(content, context)
+
+
+def _is_exponent(
+    script: Script,
+    inner: Sequence[Token],
+    context: Context,
+    base: str | None,
+    found: tuple[str, int] | None,
+) -> bool:
+    if base is None or base == "e" or base == "exp":
+        return True
+    if len(inner) == 1 and inner[0].type == "NUMBER":
+        bracketed = script.content[0].type == "LPAR"
+        return not bracketed and base not in context.numbered
+    if found is not None and found[0] in _LAYERS:
+        return False  # h^{l-1}: a layer's number, no power
+    operators = [token.type for token in inner if token.type in ("SIGN", "SLASH", "FRAC", "DOT")]
+    return bool(operators) and len(inner) > 1 and len(parts(script.content)) == 1
+
+
+def _labels(content: Sequence[Token], context: Context) -> Meaning:
+    meaning = Meaning()
+    labels: list[str] = []
+    for part in parts(content):
+        found = lag(part)
+        if found is not None and found[0] == context.index:
+            meaning.time = found[1]
+        elif found is not None and found[1] == 0 and found[0] in context.components:
+            meaning.component = True
+        else:
+            text = label(part)
+            if text == "prime":
+                meaning.primes += 1
+            elif text:
+                labels.append(text)
+    meaning.labels = tuple(labels)
+    return meaning

@@ -1,0 +1,381 @@
+"""From Lark's tree to the syntax tree: one method per grammar rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from lark import Token, Transformer_NonRecursive
+from lark.exceptions import UnexpectedToken
+
+from gatec.errors import Diagnostic, GatecError, Source, Span
+from gatec.parse import scripts
+from gatec.parse.lexer import Script, Whole, describe, parser
+from gatec.parse.tokens import DESCRIPTIONS, GREEK_NAMES, MAX_DIGITS, OPERATORS
+from gatec.syntax import (
+    Bracket,
+    Call,
+    Cases,
+    Comparison,
+    Declaration,
+    Function,
+    Key,
+    Matrix,
+    Node,
+    Norm,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Run,
+    Sum,
+    Symbol,
+    Transpose,
+    text,
+)
+
+Children = list[Any]
+
+
+def parse(tokens: Sequence[Token], source: Source, context: scripts.Context, start: str) -> Any:
+    """Parse one statement (`start="start"`) or expression (`"sum"`).
+
+    Raises GatecError with the syntax error.
+    """
+    machine = parser().parse_interactive(start=start)
+    for position, token in enumerate(tokens):
+        try:
+            machine.feed_token(token)
+        except UnexpectedToken:
+            raise GatecError(_unexpected(tokens, position, source, machine.accepts())) from None
+    try:
+        tree = machine.feed_eof(tokens[-1] if tokens else None)
+    except UnexpectedToken:
+        raise GatecError(_unexpected(tokens, len(tokens), source, machine.accepts())) from None
+    return Builder(source, context).transform(tree)
+
+
+def _unexpected(
+    tokens: Sequence[Token], position: int, source: Source, accepts: set[str]
+) -> Diagnostic:
+    previous = tokens[position - 1] if position else None
+    token = tokens[position] if position < len(tokens) else None
+    place = token or previous
+    assert place is not None
+    span = source.span(place.start_pos or 0, max(place.end_pos or 0, (place.start_pos or 0) + 1))
+    operand_missing = "NAME" in accepts and (token is None or token.type != "UNKNOWN")
+    if operand_missing and previous is not None and (
+        previous.type in OPERATORS or previous.type in ("COMMA", "SEMICOLON", "LPAR", "LSQB")
+    ):
+        span = source.span(previous.start_pos or 0, previous.end_pos or 0)
+        return Diagnostic("E0105", f"an operand is missing after {describe(previous)}", span,
+                          "write what it applies to, or remove it")
+    if operand_missing and token is not None and token.type in OPERATORS and previous is None:
+        return Diagnostic("E0105", f"an operand is missing before {describe(token)}", span,
+                          "write what it applies to, or remove it")
+    expected = sorted({DESCRIPTIONS[kind] for kind in accepts if kind in DESCRIPTIONS})
+    found = describe(token) if token is not None else "the end of the equation"
+    if token is not None and token.type == "UNKNOWN":
+        return Diagnostic("E0107", f"gatec does not know the character {found}", span,
+                          "see the notation in README.md")
+    hint = f"expected {', '.join(expected[:6])}" if expected else None
+    return Diagnostic("E0106", f"unexpected {found}", span, hint)
+
+
+class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
+    """Builds the syntax tree of one statement."""
+
+    def __init__(self, source: Source, context: scripts.Context) -> None:
+        super().__init__()
+        self.source, self.context = source, context
+
+    def _span(self, children: Children) -> Span:
+        starts, ends = [], []
+        for child in children:
+            if isinstance(child, Token):
+                starts.append(child.start_pos or 0)
+                ends.append(child.end_pos or 0)
+            elif getattr(child, "span", None) is not None:
+                starts.append(child.span.start)
+                ends.append(child.span.end)
+        return self.source.span(min(starts, default=0), max(ends, default=0))
+
+    # --- statements -----------------------------------------------------------------------------
+
+    def equation(self, children: Children) -> list[Node]:
+        return [child for child in children if not isinstance(child, Token)]
+
+    def name(self, children: Children) -> Symbol:
+        made = self.item(children)
+        if not isinstance(made, Symbol):
+            raise GatecError(Diagnostic("E0401", "a declaration names one quantity", made.span,
+                                        "write the name alone, as in `state h`"))
+        return Symbol(made.key, made.time, True, made.component, made.span)
+
+    def names(self, children: Children) -> list[Symbol]:
+        return [child for child in children if isinstance(child, Symbol)]
+
+    def shape(self, children: Children) -> tuple[Node, ...]:
+        return tuple(child for child in children if not isinstance(child, Token))
+
+    def initial(self, children: Children) -> Any:
+        return "learned" if children[0].type == "LEARNED" else children[1]
+
+    def _declare(self, children: Children) -> Declaration:
+        kind = str(children[0]).lower().removesuffix("s")
+        kind = {"parameter": "param", "constant": "const"}.get(kind, kind)
+        names = children[1] if isinstance(children[1], list) else [children[1]]
+        shape: tuple[Node, ...] | None = None
+        value: Node | None = None
+        learned = False
+        for child in children[2:]:
+            if isinstance(child, tuple):
+                shape = child
+            elif child == "learned":
+                learned = True
+            elif isinstance(child, Token):
+                if child.type == "NUMBER":
+                    value = self.number([child])
+            else:
+                value = child
+        return Declaration(kind, tuple(names), shape, value, learned, self._span(
+            [children[0], *names]))
+
+    cell = inputs = states = outputs = params = constants = sizes = init = _declare
+
+    def function(self, children: Children) -> Function | Declaration:
+        run, body = children[1], children[-1]
+        return make_function(run, body, self._span(children))
+
+    # --- expressions ----------------------------------------------------------------------------
+
+    def sum(self, children: Children) -> Node:
+        if len(children) == 1:
+            return children[0]  # type: ignore[no-any-return]
+        terms: list[tuple[int, Node]] = []
+        sign = 1
+        for child in children:
+            if isinstance(child, Token):
+                sign = 1 if child == "+" else -1
+            elif isinstance(child, Sum) and len(child.terms) == 1 and not terms:
+                terms.append((sign * child.terms[0][0], child.terms[0][1]))
+            else:
+                terms.append((sign, child))
+        return Sum(tuple(terms), self._span(children))
+
+    def term(self, children: Children) -> Node:
+        result: Node = children[0]
+        factors: list[Node] = []
+        for sign, operand in zip(children[1::2], children[2::2], strict=True):
+            if sign.type == "TIMES":
+                factors = [*factors, operand] if factors else [result, operand]
+                result = Product(tuple(factors), True, self._span([result, operand]))
+            else:
+                factors = []
+                result = self._divide(result, operand)
+        return result
+
+    def _divide(self, left: Node, right: Node) -> Node:
+        # `1/2 (x + y)` is a half of the bracket.
+        if isinstance(left, Run) and len(left.items) == 1:
+            left = left.items[0]
+        if isinstance(left, Number) and isinstance(right, Run) and isinstance(right.items[0], Number):
+            rest = right.items[1:]
+            ratio = Quotient(left, right.items[0], left.span.to(right.items[0].span))
+            if not rest:
+                return ratio
+            return Run((ratio, *rest), right.dots, left.span.to(right.span))
+        return Quotient(left, right, left.span.to(right.span))
+
+    def factor(self, children: Children) -> Node:
+        if len(children) == 1:
+            return children[0]  # type: ignore[no-any-return]
+        sign, operand = children
+        if sign == "+":
+            return operand  # type: ignore[no-any-return]
+        if isinstance(operand, Sum) and len(operand.terms) == 1:
+            return Sum(((-operand.terms[0][0], operand.terms[0][1]),), self._span(children))
+        return Sum(((-1, operand),), self._span(children))
+
+    def run(self, children: Children) -> Node:
+        items: list[Node] = []
+        dots = set()
+        for child in children:
+            if isinstance(child, Token):
+                dots.add(len(items))
+            else:
+                items.append(child)
+        return Run(tuple(items), frozenset(dots), self._span(children))
+
+    def item(self, children: Children) -> Node:
+        base: Node = children[0]
+        if isinstance(base, Token):
+            base = self.name_atom([base])
+        pending: list[Node] = []
+        transposed = False
+        for script in children[1:]:
+            base, exponent, flip = self._attach(base, script)
+            transposed = transposed or flip
+            if exponent is not None:
+                pending.append(exponent)
+        span = self._span(children)
+        if transposed:
+            base = Transpose(base, span)
+        for exponent in pending:
+            base = Power(base, exponent, span)
+        return base
+
+    def _attach(self, base: Node, script: Script) -> tuple[Node, Node | None, bool]:
+        named = isinstance(base, Symbol)
+        name = base.key.base if isinstance(base, Symbol) else None
+        meaning = scripts.read(script, self.context, name)
+        if meaning.exponent:
+            inner = scripts.unwrap(meaning.exponent)
+            exponent = parse(inner, self.source, self.context, "sum")
+            return base, exponent, False
+        if meaning.transposed:
+            return base, None, True
+        if isinstance(base, Symbol):
+            return self._mark(base, meaning, script), None, False
+        if isinstance(base, Norm) and meaning.labels:
+            return Norm(base.kind, base.arg, meaning.labels[0], base.span), None, False
+        if meaning.component or named:
+            return base, None, False
+        what = "time index" if meaning.time is not None else "label"
+        raise GatecError(Diagnostic(
+            "E0108", f"a bracket takes no {what}",
+            self.source.span(script.start_pos or 0, script.end_pos or 0),
+            "put the index on the names inside, or give the bracket a name of its own"))
+
+    def _mark(self, base: Symbol, meaning: scripts.Meaning, script: Script) -> Symbol:
+        key = base.key
+        sub, sup = key.sub, key.sup
+        if script.above:
+            sup = (*sup, *meaning.labels)
+        else:
+            sub = (*sub, *meaning.labels)
+        span = base.span.to(self.source.span(script.start_pos or 0, script.end_pos or 0))
+        if meaning.time is not None and base.time is not None and meaning.time != base.time:
+            raise GatecError(Diagnostic("E0208", f"'{key}' has two time indices", span,
+                                        "one name stands at one time"))
+        made = Key(key.base, (*key.accents, *meaning.accents), sub, sup,
+                   key.primes + meaning.primes)
+        time = meaning.time if meaning.time is not None else base.time
+        return Symbol(made, time, base.whole, base.component or meaning.component, span)
+
+    def number(self, children: Children) -> Number:
+        token = children[0]
+        span = self._span(children)
+        digits = sum(char.isdigit() for char in token)
+        if digits > MAX_DIGITS or ("e" in token.lower() and abs(int(
+                token.lower().split("e")[1][:6])) > 400):
+            raise GatecError(Diagnostic("E0503", "this number is too long", span,
+                                        f"at most {MAX_DIGITS} digits, exponents up to 400"))
+        return Number(Fraction(str(token)), str(token), span)
+
+    def name_atom(self, children: Children) -> Symbol:
+        token = children[0]
+        name = scripts.name_of(token)
+        whole = (isinstance(token, Whole) or token.startswith("\\") or len(token) == 1
+                 or name in GREEK_NAMES)
+        if isinstance(token, Whole):
+            name = "".join(char if char.isalnum() else "_" for char in name)
+        return Symbol(Key(name), None, whole, False, self._span(children))
+
+    def group(self, children: Children) -> Bracket:
+        items: list[Node] = []
+        separators: list[str] = []
+        if len(children) == 3:
+            for child in children[1]:
+                if isinstance(child, Token):
+                    separators.append(str(child))
+                else:
+                    items.append(child)
+        kind = {"LPAR": "(", "LSQB": "["}.get(children[0].type, "{")
+        return Bracket(kind, tuple(items), tuple(separators), self._span(children))
+
+    def entries(self, children: Children) -> Children:
+        return children
+
+    def braces(self, children: Children) -> Node:
+        inner: Node = children[1]
+        if isinstance(inner, Run) and len(inner.items) == 1:
+            return inner.items[0]
+        if isinstance(inner, (Run, Sum, Product, Quotient)):
+            return Bracket("(", (inner,), (), self._span(children))
+        return inner
+
+    def norm(self, children: Children) -> Norm:
+        return Norm(str(children[0])[0], children[1], "", self._span(children))
+
+    def fraction(self, children: Children) -> Node:
+        _, numerator, denominator = children
+        return Quotient(numerator, denominator, self._span(children))
+
+    def root(self, children: Children) -> Node:
+        span = self._span(children)
+        return Call("sqrt", (children[1],), span, span)
+
+    def argument(self, children: Children) -> Node:
+        return children[0]  # type: ignore[no-any-return]
+
+    def accent(self, children: Children) -> Node:
+        accent, inner = children
+        if isinstance(inner, Bracket) and len(inner.items) == 1:
+            inner = inner.items[0]
+        if isinstance(inner, Run) and len(inner.items) == 1:
+            inner = inner.items[0]
+        if not isinstance(inner, Symbol):
+            raise GatecError(Diagnostic(
+                "E0109", f"the accent stands over an expression: {text(inner)}",
+                self._span(children), "an accent is part of one name, as in \\tilde{c}"))
+        key = inner.key
+        marked = Key(key.base, (*key.accents, str(accent)), key.sub, key.sup, key.primes)
+        return Symbol(marked, inner.time, True, inner.component, self._span(children))
+
+    def choose(self, children: Children) -> Node:
+        return Bracket("(", (children[2],), (), self._span(children))
+
+    def matrix(self, children: Children) -> Matrix:
+        rows = tuple(tuple(child) for child in children if isinstance(child, list))
+        return Matrix(rows, self._span(children))
+
+    def row(self, children: Children) -> list[Node]:
+        return [child for child in children if not isinstance(child, Token)]
+
+    def cases(self, children: Children) -> Cases:
+        branches = tuple(child for child in children if isinstance(child, tuple))
+        return Cases(branches, self._span(children))
+
+    def case(self, children: Children) -> tuple[Node, tuple[Comparison, ...]]:
+        nodes = [child for child in children if not isinstance(child, Token)]
+        return (nodes[0], nodes[1] if len(nodes) > 1 else ())
+
+    def condition(self, children: Children) -> tuple[Comparison, ...]:
+        return tuple(child for child in children if isinstance(child, Comparison))
+
+    def comparison(self, children: Children) -> Any:
+        if isinstance(children[0], Token):
+            return None
+        operators = tuple(str(child) for child in children[1::2])
+        return Comparison(tuple(children[0::2]), operators, self._span(children))
+
+
+def make_function(run: Node, body: Node, span: Span) -> Function | Declaration:
+    """`\\phi(z) = …` or `\\phi = tanh` after the word `function`."""
+    items = run.items if isinstance(run, Run) else (run,)
+    head = items[0]
+    if isinstance(head, Symbol) and len(items) == 1:
+        return Function(head, (), body, span)
+    if isinstance(head, Symbol) and len(items) == 2 and isinstance(items[1], Bracket):
+        keys = []
+        for entry in items[1].items:
+            inner = entry.items[0] if isinstance(entry, Run) and len(entry.items) == 1 else entry
+            if not isinstance(inner, Symbol):
+                break
+            keys.append(inner.key)
+        else:
+            return Function(head, tuple(keys), body, span)
+    raise GatecError(Diagnostic("E0401", "this is no function definition", span,
+                                "write `function f(z) = …` or `function f = tanh`"))
