@@ -3,12 +3,13 @@
 Nothing of gatec is imported: these are what the specs are held against. A reference takes the
 parameters under the specs' names, the input (T, B, input_size) and the states before the first
 step, and returns the outputs (T, B, …) and the states after the last step. `SHAPES` says in
-letters (`h` hidden_size, `x` input_size, `H` both joined) what each parameter and state
-is, in the order of the generated interface.
+letters (`h` hidden_size, `x` input_size) what each parameter and state is, in the order of the
+generated interface.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -170,28 +171,28 @@ def deltanet(p: Values, x: Tensor, state: Values) -> tuple[Tensor, dict[str, Ten
 
 @dataclass(frozen=True)
 class Shapes:
-    """Parameters and states, name to shape in letters, e.g. `"hx"`."""
+    """Parameters and states, name to shape in letters, e.g. `"h,h+x"`."""
 
     params: dict[str, str]
     states: dict[str, str]
 
 
 def _gates(pattern: dict[str, str], gates: str) -> dict[str, str]:
-    """`{"W_%": "hx"}` for every gate letter."""
+    """`{"W_%": "h,x"}` for every gate letter."""
     return {name.replace("%", gate): shape for gate in gates for name, shape in pattern.items()}
 
 
-_SPLIT = {"W_%": "hx", "U_%": "hh", "b_%": "h"}
-_GREFF = {"W_%": "hx", "R_%": "hh", "b_%": "h"}
-_JOINED = {"W_%": "hH", "b_%": "h"}  # H: hidden_size + input_size
-_INPUT_ONLY = {"W_%": "hx", "b_%": "h"}
+_SPLIT = {"W_%": "h,x", "U_%": "h,h", "b_%": "h"}
+_GREFF = {"W_%": "h,x", "R_%": "h,h", "b_%": "h"}
+_JOINED = {"W_%": "h,h+x", "b_%": "h"}
+_INPUT_ONLY = {"W_%": "h,x", "b_%": "h"}
 
 SHAPES: dict[str, Shapes] = {
-    "rnn": Shapes({"W_ih": "hx", "b_ih": "h", "W_hh": "hh", "b_hh": "h"}, {"h": "h"}),
+    "rnn": Shapes({"W_ih": "h,x", "b_ih": "h", "W_hh": "h,h", "b_hh": "h"}, {"h": "h"}),
     "lstm": Shapes(_gates(_JOINED, "fuco"), {"a": "h", "c": "h"}),
     "gru": Shapes(_gates(_SPLIT, "rzh"), {"h": "h"}),
     "gru_v3": Shapes(
-        _gates({"W_i%": "hx", "b_i%": "h", "W_h%": "hh", "b_h%": "h"}, "rzn"), {"h": "h"}
+        _gates({"W_i%": "h,x", "b_i%": "h", "W_h%": "h,h", "b_h%": "h"}, "rzn"), {"h": "h"}
     ),
     "lstm_peephole": Shapes(
         {**_gates(_SPLIT, "ifco"), **_gates({"p_%": "h"}, "ifo")}, {"h": "h", "c": "h"}
@@ -200,9 +201,9 @@ SHAPES: dict[str, Shapes] = {
     "mgu": Shapes(_gates(_JOINED, "fh"), {"h": "h"}),
     "mingru": Shapes(_gates(_INPUT_ONLY, "zh"), {"h": "h"}),
     "minlstm": Shapes(_gates(_INPUT_ONLY, "fih"), {"h": "h"}),
-    "indrnn": Shapes({"W": "hx", "u": "h", "b": "h"}, {"h": "h"}),
+    "indrnn": Shapes({"W": "h,x", "u": "h", "b": "h"}, {"h": "h"}),
     "slstm": Shapes(_gates(_GREFF, "zifo"), {"h": "h", "m": "h", "c": "h", "n": "h"}),
-    "deltanet": Shapes({**_gates({"W_%": "hx"}, "qvk"), "w_beta": "x"}, {"S": "hh"}),
+    "deltanet": Shapes({**_gates({"W_%": "h,x"}, "qvk"), "w_beta": "x"}, {"S": "h,h"}),
 }
 
 REFERENCES: dict[str, Reference] = {
@@ -224,7 +225,10 @@ REFERENCES: dict[str, Reference] = {
 }
 
 
-def shape(letters: str, input_size: int, hidden_size: int) -> tuple[int, ...]:
-    """The numbers behind the letters of a shape: h, x, and H for hidden_size + input_size."""
-    sizes = {"h": hidden_size, "x": input_size, "H": hidden_size + input_size}
-    return tuple(sizes[letter] for letter in letters)
+def shape(letters: str, **sizes: int) -> tuple[int, ...]:
+    """The numbers behind a shape in letters: `"4h,h+x"` is (4 h, h + x), `""` a scalar."""
+    terms = [re.findall(r"(\d*)([a-z]?)", dim) for dim in letters.split(",") if dim]
+    return tuple(
+        sum(int(count or 1) * (sizes[size] if size else 1) for count, size in dim if count or size)
+        for dim in terms
+    )
