@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatec import interpret
+from gatec import backends, interpret
 from gatec.ir import Cell, Program
 
 Values = dict[str, np.ndarray]
@@ -125,6 +125,16 @@ def interpreted(cell: Cell, sizes: Mapping[str, int], case: Case) -> Values:
 _modules = itertools.count()
 
 
+def build(target: str, program: Program, folder: Path) -> Any:
+    """The generated code of a target, ready to run: a Python module or a native library."""
+    if target in ("c", "cuda"):
+        import native
+
+        return native.build(program, folder, cuda=target == "cuda")
+    (text,) = backends.load(target).generate(program, "cell").values()
+    return load(text, folder)
+
+
 def load(text: str, folder: Path) -> ModuleType:
     """A Python module from generated text, by an ordinary import."""
     name = f"generated_{next(_modules)}"
@@ -138,7 +148,20 @@ def load(text: str, folder: Path) -> ModuleType:
     return module
 
 
-def full_states(program: Program, sizes: Mapping[str, int], case: Case) -> Values:
+def executed(
+    target: str,
+    built: Any,
+    program: Program,
+    sizes: Mapping[str, int],
+    case: Case,
+    dtype: str = "float64",
+) -> Values:
+    """The result of built code."""
+    runner = {"numpy": _numpy, "torch": _torch, "c": _native, "cuda": _native}[target]
+    return runner(built, program, sizes, case, dtype)
+
+
+def _full_states(program: Program, sizes: Mapping[str, int], case: Case) -> Values:
     """The states a generated function takes: the case's, and delay states at their start, 0."""
     batch = next(iter(case.inputs.values())).shape[1]
     return {
@@ -147,6 +170,12 @@ def full_states(program: Program, sizes: Mapping[str, int], case: Case) -> Value
         else np.zeros((batch, *(dim.value(sizes) for dim in s.shape)))
         for s in program.plan.states
     }
+
+
+def _state_weights(program: Program, case: Case, last: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The loss's weights on the last states, 0 for those the case does not give."""
+    pairs = zip(program.plan.states, last, strict=True)
+    return [weights(value.shape) * (s.name in case.states) for s, value in pairs]
 
 
 def _one(values: list[Any]) -> Any:
@@ -158,78 +187,59 @@ def _many(value: Any, count: int) -> list[Any]:
     return [value] if count == 1 else list(value)
 
 
-def numpy_result(
-    program: Program, sizes: Mapping[str, int], case: Case, folder: Path, dtype: str = "float64"
+def _numpy(
+    module: ModuleType, program: Program, sizes: Mapping[str, int], case: Case, dtype: str
 ) -> Values:
-    """The generated NumPy module, forward and backward."""
-    from gatec.backends import load as load_backend
-
-    (text,) = load_backend("numpy").generate(program, "cell").values()
-    module = load(text, folder)
     params = {name: v.astype(dtype) for name, v in case.params.items()}
     inputs = [case.inputs[i.name].astype(dtype) for i in program.plan.inputs]
-    state = None
     count = len(program.plan.states)
+    state = grad_state = None
     if case.states:
-        state = _one([v.astype(dtype) for v in full_states(program, sizes, case).values()])
+        state = _one([v.astype(dtype) for v in _full_states(program, sizes, case).values()])
     outputs, last = module.forward(params, *inputs, state)
     last = _many(last, count)
-    grad_state = None
     if case.states:
-        grad_state = _one(
-            [
-                (weights(v.shape) * (s.name in case.states)).astype(dtype)
-                for s, v in zip(program.plan.states, last, strict=True)
-            ]
-        )
+        grad_state = _one([w.astype(dtype) for w in _state_weights(program, case, last)])
     grad_outputs = weights(outputs.shape).astype(dtype)
-    backward = module.backward(params, *inputs, state, grad_outputs, grad_state)
-    grad_params, *grad_inputs, grad_last = backward
-    assert all(value.dtype == dtype for value in (outputs, *last, *grad_params.values()))
+    grad_params, *grad_inputs, grad_last = module.backward(
+        params, *inputs, state, grad_outputs, grad_state
+    )
+    for value in (outputs, *last, *grad_params.values(), *grad_inputs):
+        assert value.dtype == dtype
     return _collect(program, case, outputs, last, grad_params, grad_inputs, _many(grad_last, count))
 
 
-def torch_result(
-    program: Program,
-    sizes: Mapping[str, int],
-    case: Case,
-    folder: Path,
-    dtype: str = "float64",
+def _torch(
+    module: ModuleType, program: Program, sizes: Mapping[str, int], case: Case, dtype: str
 ) -> Values:
-    """The generated torch module, forward and by its own backward."""
-    from gatec.backends import load as load_backend
-
-    (text,) = load_backend("torch").generate(program, "cell").values()
-    module = torch_module(load(text, folder), program, sizes, case, dtype)
     kind = getattr(torch, dtype)
+    made = torch_module(module, program, sizes, case, dtype)
     inputs = [
         torch.tensor(case.inputs[i.name], dtype=kind, requires_grad=True)
         for i in program.plan.inputs
     ]
     states = [
         torch.tensor(v[None], dtype=kind, requires_grad=True)
-        for v in full_states(program, sizes, case).values()
+        for v in _full_states(program, sizes, case).values()
     ]
-    outputs, last = module(*inputs, _one(states) if case.states else None)
-    count = len(states)
-    last = _many(last, count)
+    outputs, last = made(*inputs, _one(states) if case.states else None)
+    last = [value[0] for value in _many(last, len(states))]
     loss = (outputs * torch.tensor(weights(tuple(outputs.shape)), dtype=kind)).sum()
     if case.states:
-        for s, value in zip(program.plan.states, last, strict=True):
-            if s.name in case.states:
-                scale = torch.tensor(weights(tuple(value.shape[1:])), dtype=kind)
-                loss = loss + (value[0] * scale).sum()
+        arrays = [value.detach().numpy() for value in last]
+        for value, w in zip(last, _state_weights(program, case, arrays), strict=True):
+            loss = loss + (value * torch.tensor(w, dtype=kind)).sum()
     loss.backward()
 
     def grad(leaf: Tensor) -> np.ndarray:
         return (torch.zeros_like(leaf) if leaf.grad is None else leaf.grad).numpy()
 
-    named = dict(module.named_parameters())
+    named = dict(made.named_parameters())
     return _collect(
         program,
         case,
         outputs.detach().numpy(),
-        [value[0].detach().numpy() for value in last],
+        [value.detach().numpy() for value in last],
         {name: grad(named[f"{name}_l0"]) for name in case.params},
         [grad(leaf) for leaf in inputs],
         [grad(leaf)[0] for leaf in states],
@@ -240,12 +250,12 @@ def torch_module(
     module: ModuleType, program: Program, sizes: Mapping[str, int], case: Case, dtype: str
 ) -> torch.nn.Module:
     """The module's class, made with the sizes, holding the case's parameters."""
-    given = {name: value for name, value in sizes.items() if name in _keywords(program)}
+    extra = {size.name: sizes[size.name] for size in program.source.sizes}
     made = getattr(module, program.source.name)(
         sizes.get("input_size", 1),
         sizes.get("hidden_size", 1),
         dtype=getattr(torch, dtype),
-        **given,
+        **extra,
     )
     with torch.no_grad():
         for name, value in case.params.items():
@@ -253,8 +263,10 @@ def torch_module(
     return made
 
 
-def _keywords(program: Program) -> set[str]:
-    return {size.name for size in program.source.sizes}
+def _native(
+    library: Any, program: Program, sizes: Mapping[str, int], case: Case, dtype: str
+) -> Values:
+    raise NotImplementedError
 
 
 def _collect(

@@ -1,0 +1,37 @@
+"""Options and fixtures for all tests."""
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="rewrite the files in tests/goldens with what is generated now",
+    )
+
+
+@pytest.fixture
+def golden(request):
+    """Compares a text with a golden file byte for byte, or rewrites the file."""
+
+    def check(name, text):
+        path = GOLDENS / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(text.encode())
+            return
+        assert path.exists(), f"no golden {name}; run pytest --update-golden"
+        wanted = path.read_bytes().decode()
+        if text != wanted:
+            changes = difflib.unified_diff(
+                wanted.splitlines(), text.splitlines(), name, "generated", lineterm="", n=1
+            )
+            pytest.fail("\n".join(changes), pytrace=False)
+
+    return check

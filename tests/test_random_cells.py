@@ -1,0 +1,61 @@
+"""Random cells: the front end and every backend against the generator's own evaluation."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from generator import cells
+from harness import assert_close, build, compiled_text, differentiated, draw, executed
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from references import shape
+
+from gatec import backends
+
+sizes_strategy = st.tuples(
+    st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)
+)
+
+
+def agrees(cell, numbers, targets):
+    """The text compiles to the shapes it was written with, and every target computes it."""
+    input_size, hidden_size, steps, batch = numbers
+    if cell.square:
+        input_size = hidden_size
+    letters = {"h": hidden_size, "x": input_size}
+    sizes = {"input_size": input_size, "hidden_size": hidden_size}
+    program = compiled_text(cell.text, "random.gate")
+    found = {p.name: tuple(d.value(sizes) for d in p.shape) for p in program.source.params}
+    params = {name: shape(text, **letters) for name, text in cell.params.items()}
+    assert found == params
+    assert {s.name for s in program.source.states} == set(cell.states)
+    states = {name: shape(text, **letters) for name, text in cell.states.items()}
+    case = draw({"params": params, "inputs": {"x": (input_size,)}, "states": states}, steps, batch)
+    wanted = differentiated(cell.run, case)
+    with tempfile.TemporaryDirectory() as folder:
+        for target in targets:
+            built = build(target, program, Path(folder))
+            assert_close(executed(target, built, program, sizes, case), wanted, 1e-10)
+
+
+def runs(examples):
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=bool(os.environ.get("CI")),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+@runs(150)
+@given(cells(), sizes_strategy)
+def test_python_backends(cell, numbers):
+    agrees(cell, numbers, ["numpy", "torch"])
+
+
+@pytest.mark.parametrize("target", [t for t in backends.targets() if t not in ("numpy", "torch")])
+@runs(12)
+@given(cell=cells(), numbers=sizes_strategy)
+def test_native_backends(target, cell, numbers):
+    agrees(cell, numbers, [target])
