@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatec import backends, interpret
+from gatec import interpret
 from gatec.ir import Cell, Program
 
 Values = dict[str, np.ndarray]
@@ -131,6 +131,8 @@ def build(target: str, program: Program, folder: Path) -> Any:
         import native
 
         return native.build(program, folder, cuda=target == "cuda")
+    from gatec import backends
+
     (text,) = backends.load(target).generate(program, "cell").values()
     return load(text, folder)
 

@@ -8,7 +8,7 @@ from papers import PAPERS
 from references import shape
 
 # Sizes that no two meanings share, so that no shape is right by accident.
-STEPS, BATCH, HIDDEN, INPUT = 5, 2, 4, 3
+STEPS, BATCH, HIDDEN, INPUT, OUTPUT = 5, 2, 4, 3, 6
 
 papers = pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
 
@@ -20,12 +20,12 @@ def program(name):
 
 
 def letters(paper):
-    return {"h": HIDDEN, "x": HIDDEN if paper.square else INPUT, **paper.sizes}
+    return {"h": HIDDEN, "x": HIDDEN if paper.square else INPUT, "o": OUTPUT, **paper.sizes}
 
 
 def sizes(paper):
-    numbers = letters(paper)
-    return {"input_size": numbers.pop("x"), "hidden_size": numbers.pop("h"), **numbers}
+    names = {"h": "hidden_size", "x": "input_size", "o": "output_size"}
+    return {names.get(letter, letter): number for letter, number in letters(paper).items()}
 
 
 def test_how_many():

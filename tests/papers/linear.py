@@ -9,7 +9,7 @@ from papers import gates, paper
 
 @paper(
     "Qin et al., Hierarchically Gated Recurrent Network, 2023 (real part)",
-    {**gates({"W_%": "h,x", "b_%": "h"}, "cg"), "W_mu": "h,x", "b_mu": "h", "gamma": "h"},
+    {**gates({"W_%": "h,x", "b_%": "h"}, "cg"), "W_mu": "h,x", "b_mu": "h", "gamma_": "h"},
     {"h": "h"},
 )
 def hierarchically_gated(p, x, s):
@@ -22,7 +22,7 @@ def hierarchically_gated(p, x, s):
     h_t = \lambda_t \odot h_{t-1} + (1 - \lambda_t) \odot c_t
     o_t = g_t \odot h_t
     """
-    decay = p.gamma + (1 - p.gamma) * sigmoid(x @ p.W_mu.T + p.b_mu)
+    decay = p.gamma_ + (1 - p.gamma_) * sigmoid(x @ p.W_mu.T + p.b_mu)
     h = decay * s.h + (1 - decay) * silu(x @ p.W_c.T + p.b_c)
     return sigmoid(x @ p.W_g.T + p.b_g) * h, {"h": h}
 
@@ -39,7 +39,7 @@ def real_gated_lru(p, x, s):
     \begin{align}
     r_t &= \sigma(W_a x_t + b_a), & \text{recurrence gate} \\
     i_t &= \sigma(W_x x_t + b_x), & \text{input gate} \\
-    \log a_t &= -c\, \mathrm{softplus}(\Lambda) \odot r_t, \\
+    a_t &= \exp\left(-c\, \mathrm{softplus}(\Lambda) \odot r_t\right), \\
     h_t &= a_t \odot h_{t-1} + \sqrt{1 - a_t^2} \odot (i_t \odot x_t).
     \end{align}
     """
@@ -71,7 +71,7 @@ def real_gated_lru_power(p, x, s):
 
 @paper(
     "Gu et al., structured state spaces (S4), 2021: the discrete recurrence",
-    {"A_bar": "h,h", "B_bar": "h,x", "C_bar": "h,h", "D_bar": "h,x"},
+    {"A_bar": "h,h", "B_bar": "h,x", "C_bar": "o,h", "D_bar": "o,x"},
     {"x": "h"},
     inputs={"u": "x"},
 )
@@ -126,7 +126,8 @@ def two_layers(p, x, s):
 )
 def external_input(p, inputs, s):
     r"""
-    input x, e : scalar
+    input x
+    input e : scalar
     h_t = (1 - \sigma(\alpha)) h_{t-1} + \sigma(\alpha) \tanh(W x_t + w e_t + b)
     """
     rate = sigmoid(p.alpha)
@@ -142,8 +143,8 @@ def external_input(p, inputs, s):
         "W_phi": "h,h",
         "W_phix": "h,x",
         "b_phi": "h",
-        "W_o": "h,2h",
-        "b_o": "h",
+        "W_o": "o,2h",
+        "b_o": "o",
     },
     {"mu_1": "h", "mu_2": "h"},
 )

@@ -168,7 +168,7 @@ def fast_weights(p, x, s):
 
 @paper(
     "Peng et al., RWKV, 2023 (time mixing, version 4)",
-    {**gates({"W_%": "h,x", "mu_%": "x"}, "rkv"), "w": "h", "u": "h", "W_o": "h,h"},
+    {**gates({"W_%": "h,x", "mu_%": "x"}, "rkv"), "w": "h", "u": "h", "W_o": "o,h"},
     {"a": "h", "b": "h"},
     memory={"x1": "x"},
 )

@@ -254,7 +254,7 @@ def course_gru(p, x, s):
 
 @paper(
     "Elman network (Wikipedia)",
-    {"W_h": "h,x", "U_h": "h,h", "b_h": "h", "W_y": "h,h", "b_y": "h"},
+    {"W_h": "h,x", "U_h": "h,h", "b_h": "h", "W_y": "o,h", "b_y": "o"},
     {"h": "h"},
 )
 def elman(p, x, s):
@@ -288,7 +288,7 @@ def jordan(p, x, s):
 
 @paper(
     "Goodfellow et al., Deep Learning, 2016, equations 10.8 to 10.11",
-    {"b": "h", "W": "h,h", "U": "h,x", "c": "h", "V": "h,h"},
+    {"b": "h", "W": "h,h", "U": "h,x", "c": "o", "V": "o,h"},
     {"h": "h"},
     suffix="tex",
 )

@@ -25,7 +25,7 @@ def narx(p, u, s):
 
 @paper(
     "Mikolov et al., Learning Longer Memory in RNNs (SCRN), 2014",
-    {"B": "h,x", "P": "h,h", "A": "h,x", "R": "h,h", "U": "h,h", "V": "h,h"},
+    {"B": "h,x", "P": "h,h", "A": "h,x", "R": "h,h", "U": "o,h", "V": "o,h"},
     {"s": "h", "h": "h"},
 )
 def structurally_constrained(p, x, s):
@@ -45,7 +45,7 @@ def structurally_constrained(p, x, s):
 
 @paper(
     "Lukoševičius, A Practical Guide to Echo State Networks, 2012",
-    {"W_in": "h,1+x", "W": "h,h", "alpha": "", "W_out": "h,1+x+h"},
+    {"W_in": "h,1+x", "W": "h,h", "alpha": "", "W_out": "o,1+x+h"},
     {"x": "h"},
     inputs={"u": "x"},
 )
