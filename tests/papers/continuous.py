@@ -29,7 +29,8 @@ def antisymmetric_rnn(p, x, s):
 )
 def antisymmetric_rnn_gated(p, x, s):
     r"""
-    const \gamma = 0.01, \epsilon = 0.1
+    const \gamma = 0.01
+    const \epsilon = 0.1
     \begin{align}
     \mathbf{z}_t &= \sigma\big((\mathbf{W}_h - \mathbf{W}_h^T - \gamma \mathbf{I})\mathbf{h}_{t-1} + \mathbf{V}_z\mathbf{x}_t + \mathbf{b}_z\big), \\
     \mathbf{h}_t &= \mathbf{h}_{t-1} + \epsilon\, \mathbf{z}_t \circ \tanh\big((\mathbf{W}_h - \mathbf{W}_h^T - \gamma \mathbf{I})\mathbf{h}_{t-1} + \mathbf{V}_h\mathbf{x}_t + \mathbf{b}_h\big).

@@ -140,9 +140,9 @@ def external_input(p, inputs, s):
     {
         "W_r": "h,2h",
         "b_r": "h",
-        "W_phi": "h,h",
-        "W_phix": "h,x",
-        "b_phi": "h",
+        "W_varphi": "h,h",
+        "W_varphi_x": "h,x",
+        "b_varphi": "h",
         "W_o": "o,2h",
         "b_o": "o",
     },
@@ -157,7 +157,7 @@ def statistical_recurrent_unit(p, x, s):
     o_t = \mathrm{ReLU}(W_o [\mu_{1,t}, \mu_{2,t}] + b_o)
     """
     r = torch.relu(torch.cat([s.mu_1, s.mu_2], 1) @ p.W_r.T + p.b_r)
-    phi = torch.relu(r @ p.W_phi.T + x @ p.W_phix.T + p.b_phi)
+    phi = torch.relu(r @ p.W_varphi.T + x @ p.W_varphi_x.T + p.b_varphi)
     first, second = 0.5 * s.mu_1 + 0.5 * phi, 0.9 * s.mu_2 + 0.1 * phi
     return torch.relu(torch.cat([first, second], 1) @ p.W_o.T + p.b_o), {
         "mu_1": first,

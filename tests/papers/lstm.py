@@ -15,7 +15,7 @@ HC = {"h": "h", "c": "h"}
 
 @paper(
     "Gers et al., Learning to Forget, 2000",
-    {**gates({"W_%": "h,h+x"}, ["in", "out", "phi", "c"])},
+    {**gates({"W_%": "h,h+x"}, ["in", "out", "varphi", "c"])},
     {"y_c": "h", "s_c": "h"},
 )
 def gers_2000(p, x, s):
@@ -31,7 +31,7 @@ def gers_2000(p, x, s):
     y^c(t) = y^{out}(t) \odot h(s_c(t))
     """
     joined = torch.cat([x, s.y_c], 1)
-    keep, write = sigmoid(joined @ p.W_phi.T), sigmoid(joined @ p.W_in.T)
+    keep, write = sigmoid(joined @ p.W_varphi.T), sigmoid(joined @ p.W_in.T)
     cell = keep * s.s_c + write * tanh(joined @ p.W_c.T)
     out = sigmoid(joined @ p.W_out.T) * tanh(cell)
     return out, {"y_c": out, "s_c": cell}
