@@ -80,7 +80,10 @@ _T = TypeVar("_T")
 
 @dataclass_transform(frozen_default=True)
 def _node(cls: type[_T]) -> type[_T]:
-    """A frozen dataclass whose hash is computed once: trees are dictionary keys everywhere."""
+    """A frozen dataclass whose hash is computed once: trees are dictionary keys everywhere.
+
+    Neither hash nor comparison recurses, so that no depth of nesting is too deep.
+    """
     made = dataclass(frozen=True, repr=True)(cls)
     computed = made.__hash__
 
@@ -91,8 +94,34 @@ def _node(cls: type[_T]) -> type[_T]:
             object.__setattr__(self, "_hash", known)
         return int(known)
 
+    def same(self: Any, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, made) and _same_tree(self, other)
+
     made.__hash__ = cached  # type: ignore[method-assign]
+    made.__eq__ = same  # type: ignore[method-assign]
+    made._own = tuple(  # type: ignore[attr-defined]
+        f.name
+        for f in made.__dataclass_fields__.values()  # type: ignore[attr-defined]
+        if f.compare and f.name not in ("arg", "args")
+    )
     return made
+
+
+def _same_tree(one: Any, other: Any) -> bool:
+    stack, seen = [(one, other)], set()
+    while stack:
+        a, b = stack.pop()
+        if a is b or (id(a), id(b)) in seen:
+            continue
+        seen.add((id(a), id(b)))
+        if type(a) is not type(b) or hash(a) != hash(b) or len(a.children) != len(b.children):
+            return False
+        if any(getattr(a, f) != getattr(b, f) for f in a._own):
+            return False
+        stack.extend(zip(a.children, b.children, strict=True))
+    return True
 
 
 class Expr:
@@ -169,6 +198,7 @@ class Expr:
 def _set(node: Expr, shape: Shape, batched: bool) -> None:
     object.__setattr__(node, "shape", shape)
     object.__setattr__(node, "batched", batched)
+    hash(node)  # now, while the children's are known: hashing a deep tree later would recurse
 
 
 @_node
@@ -252,7 +282,7 @@ class Slice(Expr):
         return (self.arg,)
 
     def with_children(self, children: tuple[Expr, ...]) -> Expr:
-        return replace(self, arg=children[0])
+        return self if children[0] is self.arg else replace(self, arg=children[0])
 
 
 @_node
@@ -299,7 +329,7 @@ class Broadcast(Expr):
         return (self.arg,)
 
     def with_children(self, children: tuple[Expr, ...]) -> Expr:
-        return replace(self, arg=children[0])
+        return self if children[0] is self.arg else replace(self, arg=children[0])
 
 
 @_node

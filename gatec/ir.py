@@ -155,7 +155,7 @@ class Cell:
 
 def verify(cell: Cell) -> None:
     """Check the invariants that construction cannot hold; ValueError says which one failed."""
-    defined: dict[str, Expr] = {}
+    defined: dict[str, Equation] = {}
     params = {p.name: p.shape for p in cell.params}
     constants = {c.name for c in cell.constants}
     inputs = {i.name: i.shape for i in cell.inputs}
@@ -171,9 +171,9 @@ def verify(cell: Cell) -> None:
             if node.kind == "var":
                 if node.name not in defined:
                     raise ValueError(f"{equation.name} reads {node.name} before it is computed")
-                if defined[node.name].shape != node.shape:
+                source = defined[node.name]
+                if source.ref != node:
                     raise ValueError(f"{equation.name} reads {node.name} with another shape")
-                source = cell.equation(node.name)
                 if phases.index(source.phase) > phases.index(equation.phase):
                     raise ValueError(f"{equation.name} reads {node.name} of a later phase")
             elif node.kind == "const":
@@ -187,9 +187,9 @@ def verify(cell: Cell) -> None:
                 raise ValueError(f"{equation.name} is no parameter-only value")
             if equation.phase is Phase.SEQUENCE and node.kind == "state":
                 raise ValueError(f"{equation.name} reads a state outside the loop")
-        defined[equation.name] = equation.value
+        defined[equation.name] = equation
     for state in cell.states:
-        if state.update not in defined or defined[state.update].shape != state.shape:
+        if state.update not in defined or defined[state.update].value.shape != state.shape:
             raise ValueError(f"state {state.name} is updated by {state.update}, which does not fit")
     if cell.output not in defined:
         raise ValueError(f"output {cell.output} is not computed")
