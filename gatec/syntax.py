@@ -94,11 +94,15 @@ class Sum:
 
 @dataclass(frozen=True)
 class Product:
-    """Factors; `elementwise` where an element-wise sign stands, else the kinds decide."""
+    """Factors; `elementwise` where an element-wise sign stands, else the kinds decide.
+
+    `circled`: the sign was \\odot or \\circ, which no paper writes for a scalar factor.
+    """
 
     factors: tuple[Node, ...]
     elementwise: bool
     span: Span = _span()
+    circled: bool = field(compare=False, default=False)
 
 
 @dataclass(frozen=True)

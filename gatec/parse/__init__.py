@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gatec.errors import Diagnostic, GatecError, Source
 from gatec.parse import scripts
@@ -74,7 +75,7 @@ class _Parser:
             tex = formula.style is Style.TEX
             for start, end, line_tex in _regions(formula.span.text, formula.span.start, tex):
                 before = len(lexer.diagnostics)
-                tokens = lexer.tokens(start, end, tex=line_tex)
+                tokens = lexer.tokens(start, end, tex=line_tex, hashes=not tex)
                 found = split(tokens, lexer, source, tex=tex)
                 clean = len(lexer.diagnostics) == before
                 for statement in found:
@@ -221,11 +222,11 @@ class _Parser:
             for f in defined_functions
         ]
         for position, declaration in enumerate(declarations):
-            value = declaration.value
-            if value is not None:
-                declarations[position] = Declaration(
-                    declaration.kind, declaration.names, declaration.shape,
-                    rewriter.rewrite(value), declaration.learned, declaration.span)
+            value, shape = declaration.value, declaration.shape
+            declarations[position] = replace(
+                declaration,
+                value=None if value is None else rewriter.rewrite(value),
+                shape=None if shape is None else tuple(map(rewriter.left, shape)))
         self.diagnostics += rewriter.diagnostics
         return equations, result
 
@@ -282,6 +283,8 @@ def _function_definition(sides: list[Node], probe: Juxtaposer) -> Function | Non
 def _is_left_side(node: Node) -> bool:
     if isinstance(node, Symbol):
         return True
+    if isinstance(node, Bracket) and len(node.items) == 1:
+        return _is_left_side(node.items[0])
     if isinstance(node, (Bracket, Matrix)):
         found = node.items if isinstance(node, Bracket) else [c for row in node.rows for c in row]
         return bool(found) and all(isinstance(item, Symbol) for item in found)

@@ -241,6 +241,15 @@ class Juxtaposer:
                 "E0204", f"'{name}' is applied like a function, but is none that gatec knows",
                 inner.span, f"define it in a line of its own: function {_spelled(inner)} = tanh"))
             return bracket.items[0] if bracket.items else bracket, position + 2
+        if (
+            isinstance(item, Symbol) and item.key == Key("Delta") and item.time is None
+            and isinstance(following, Symbol) and len(following.key.base) == 1
+            and item.key not in self.names.defined
+        ):
+            # \\Delta t is one name.
+            key = replace(following.key, base=f"Delta_{following.key.base}")
+            return replace(following, key=key, whole=True,
+                           span=item.span.to(following.span)), position + 2
         if isinstance(item, Run):
             return self._run(item), position + 1
         if isinstance(item, Symbol):

@@ -76,12 +76,15 @@ class Lexer:
         self.source = source
         self.macros = macros or {}
         self.diagnostics: list[Diagnostic] = []
+        self.depth = 0  # of scripts inside scripts
 
     def error(self, code: str, message: str, start: int, end: int, hint: str | None = None) -> None:
         self.diagnostics.append(Diagnostic(code, message, self.source.span(start, end), hint))
 
-    def tokens(self, start: int, end: int, *, tex: bool) -> list[Token]:
-        raw = _lex(self.source.text[start:end], start, tex)
+    def tokens(self, start: int, end: int, *, tex: bool, hashes: bool = False) -> list[Token]:
+        """The tokens of a part of the source; `hashes`: `#` starts a comment there."""
+        self.depth = 0
+        raw = _lex(self.source.text[start:end], start, tex and not hashes)
         if self.macros:
             raw = self._expand(raw, 0, tex)
         return self._fold(self._name(raw, tex), tex)
@@ -234,7 +237,15 @@ class Lexer:
                            "add the closing bracket")
                 result.append(_script(mark, above, (), True, token.end_pos))
                 return position + 1
-            content = tuple(queue[position + 1 : stop])
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                if self.depth == MAX_DEPTH + 1:
+                    self.error("E0501", f"nested more than {MAX_DEPTH} deep", token.start_pos,
+                               token.end_pos, "give the inner part a name of its own")
+                content: tuple[Token, ...] = ()
+            else:
+                content = tuple(self._fold(queue[position + 1 : stop], tex))
+            self.depth -= 1
             if token.type in ("LPAR", "LSQB"):
                 content = (token, *content, queue[stop])
             result.append(_script(mark, above, content, True, queue[stop].end_pos))

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from lark import Token, Transformer_NonRecursive
-from lark.exceptions import UnexpectedToken
+from lark.exceptions import UnexpectedToken, VisitError
 
 from gatec.errors import Diagnostic, GatecError, Source, Span
 from gatec.parse import scripts
@@ -53,7 +53,12 @@ def parse(tokens: Sequence[Token], source: Source, context: scripts.Context, sta
         tree = machine.feed_eof(tokens[-1] if tokens else None)
     except UnexpectedToken:
         raise GatecError(_unexpected(tokens, len(tokens), source, machine.accepts())) from None
-    return Builder(source, context).transform(tree)
+    try:
+        return Builder(source, context).transform(tree)
+    except VisitError as error:
+        if isinstance(error.orig_exc, GatecError):
+            raise error.orig_exc from None
+        raise
 
 
 def _unexpected(
@@ -167,10 +172,12 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
     def term(self, children: Children) -> Node:
         result: Node = children[0]
         factors: list[Node] = []
+        circled = any(isinstance(c, Token) and c not in ("*", r"\ast", r"\star") for c in children
+                      if getattr(c, "type", "") == "TIMES")
         for sign, operand in zip(children[1::2], children[2::2], strict=True):
             if sign.type == "TIMES":
                 factors = [*factors, operand] if factors else [result, operand]
-                result = Product(tuple(factors), True, self._span([result, operand]))
+                result = Product(tuple(factors), True, self._span([result, operand]), circled)
             else:
                 factors = []
                 result = self._divide(result, operand)

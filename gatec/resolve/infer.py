@@ -1,0 +1,413 @@
+"""Find the kind of everything: what follows first, then use, then convention.
+
+1. What follows: operators pass kinds on until nothing changes.
+2. Use: a parameter that is added to or multiplied element-wise with a vector is one.
+3. Convention, one step at a time: inputs are vectors; a capital in a product is a matrix, a small
+   Greek letter a scalar, another small letter a vector.
+The rule that decided is kept with the name. Conflicts are reported where two uses meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gatec.errors import Diagnostic, Note, Span
+from gatec.expr import Dim
+from gatec.resolve.elaborate import Typed
+from gatec.resolve.products import fold
+from gatec.resolve.quantities import Quantity
+from gatec.resolve.types import Solver, Type
+
+_POINTWISE = frozenset(["add", "mul", "div", "pow", "call", "where", "compare"])
+
+
+class Inference:
+    def __init__(
+        self,
+        solver: Solver,
+        equations: list[tuple[Quantity, Typed]],
+        quantities: Iterable[Quantity],
+    ) -> None:
+        self.solver = solver
+        self.equations = equations
+        self.quantities = list(quantities)
+        self.diagnostics: list[Diagnostic] = []
+        self._failed: set[int] = set()
+        self._nodes = self._collect()
+
+    def _collect(self) -> list[Typed]:
+        """Every node once, operands before their operations."""
+        order: list[Typed] = []
+        seen: set[int] = set()
+        for _, root in self.equations:
+            stack = [(root, False)]
+            while stack:
+                node, ready = stack.pop()
+                if ready:
+                    order.append(node)
+                elif id(node) not in seen:
+                    seen.add(id(node))
+                    stack.append((node, True))
+                    stack.extend((arg, False) for arg in reversed(node.args))
+        return order
+
+    def run(self) -> None:
+        self._settle()
+        steps: tuple[Callable[[], bool], ...] = (
+            self._inputs, self._scalar_factors, self._use, self._capitals, self._greek,
+            self._inner_products, self._variables, self._rest,
+        )  # fmt: skip
+        progress = True
+        while progress:
+            progress = False
+            for step in steps:
+                if step():
+                    self._settle()
+                    progress = True
+                    break
+        self.solver.sizes.retry()
+
+    # --- what follows -----------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        self.solver.changed = True
+        pending = self._nodes
+        while self.solver.changed:
+            self.solver.changed = False
+            for node in pending:
+                self._infer(node)
+            for quantity, value in self.equations:
+                self._same(quantity.type, value.type, value.span, quantity.span,
+                           f"'{quantity.key}'", value)
+
+    def _same(
+        self, left: Type, right: Type, span: Span, other: Span, what: str, at: Typed
+    ) -> None:
+        if left.root() is right.root() or id(at) in self._failed:
+            return
+        before = self.solver.text(left), self.solver.text(right)
+        if not self.solver.unify(left, right):
+            self._failed.add(id(at))
+            self.diagnostics.append(Diagnostic(
+                "E0302", f"{what} is a {before[0]}, but this is a {before[1]}", span,
+                "the two must have one kind and one size",
+                (Note(f"{what} is a {before[0]} here", self._origin(left, other)),)))
+
+    def _origin(self, type_: Type, fallback: Span) -> Span:
+        return type_.root().origin or fallback
+
+    def _infer(self, node: Typed) -> None:
+        if id(node) in self._failed:
+            return
+        kind = node.kind
+        if kind in _POINTWISE:
+            self._pointwise(node)
+        elif kind == "product":
+            self._product(node)
+        elif kind == "transpose":
+            self._transpose(node)
+        elif kind == "concat":
+            self._concat(node)
+        elif kind == "diag":
+            self._diag(node)
+        elif kind == "part":
+            self._part(node)
+        elif kind == "neg":
+            node.row = node.args[0].row
+
+    def _pointwise(self, node: Typed) -> None:
+        known = self.solver.known
+        full = [arg for arg in node.args if (known(arg.type) or 0) > 0]
+        if full:
+            for arg in full:
+                self._match(node, full[0], arg)
+            self._same_result(node, full[0].type)
+            vectors = [arg for arg in full if not _is_parameter(arg)]
+            node.row = bool(vectors) and all(arg.row for arg in vectors)
+            return
+        unknown = [arg for arg in node.args if known(arg.type) is None]
+        if not unknown:
+            self.solver.set_rank(node.type, 0, node.span)
+            if known(node.type) != 0:
+                self._report_scalar(node)
+            return
+        rank = known(node.type)
+        if rank == 0:
+            for arg in unknown:
+                self.solver.set_rank(arg.type, 0, node.span)
+        elif len({id(arg.type.root()) for arg in unknown}) == 1 and (
+            rank is not None or len(node.args) == len(unknown) or not _assumable(unknown[0])
+        ):
+            # All others are scalars: the result is what the last one is.
+            self.solver.unify(unknown[0].type, node.type)
+
+    def _report_scalar(self, node: Typed) -> None:
+        self._failed.add(id(node))
+        self.diagnostics.append(Diagnostic(
+            "E0302", f"this is a scalar, but a {self.solver.text(node.type)} is needed here",
+            node.span, "the two must have one kind",
+            (Note("what it must fit", self._origin(node.type, node.span)),)))
+
+    def _same_result(self, node: Typed, type_: Type) -> None:
+        if not self.solver.unify(node.type, type_):
+            self._failed.add(id(node))
+            self.diagnostics.append(Diagnostic(
+                "E0302", f"this is a {self.solver.text(type_)}, but a "
+                f"{self.solver.text(node.type)} is needed here", node.span,
+                "the two must have one kind and one size",
+                (Note("what it must fit", self._origin(node.type, node.span)),)))
+
+    def _match(self, node: Typed, first: Typed, other: Typed) -> None:
+        if first is other or first.type.root() is other.type.root() or id(node) in self._failed:
+            return
+        texts = self.solver.text(first.type), self.solver.text(other.type)
+        if self.solver.unify(first.type, other.type):
+            return
+        self._failed.add(id(node))
+        verb = {"add": "added to", "div": "divided by", "compare": "compared with"}.get(
+            node.kind, "combined element by element with")
+        self.diagnostics.append(Diagnostic(
+            "E0303", f"a {texts[0]} is {verb} a {texts[1]}", other.span,
+            "element-wise operations need operands of one shape, or a scalar",
+            (Note(f"this is a {texts[0]}", first.span),
+             *self._why(first), *self._why(other))))
+
+    def _why(self, node: Typed) -> tuple[Note, ...]:
+        if node.kind != "ref":
+            return ()
+        quantity: Quantity = node.data[0]
+        if quantity.rule and quantity.kind == "param":
+            return (Note(f"'{quantity.key}': {quantity.rule}", quantity.span),)
+        return ()
+
+    def _transpose(self, node: Typed) -> None:
+        arg = node.args[0]
+        rank = self.solver.known(arg.type)
+        if rank is None:
+            outer = self.solver.known(node.type)
+            if outer == 2:
+                self.solver.set_rank(arg.type, 2, node.span)
+            return
+        if rank < 2:
+            node.row = rank == 1 and not arg.row
+            self.solver.unify(node.type, arg.type)
+            return
+        dims = arg.type.root().dims
+        self._same_result(node, Type(2, (dims[1], dims[0]), node.span))
+
+    def _concat(self, node: Typed) -> None:
+        ranks = [self.solver.known(arg.type) for arg in node.args]
+        if None in ranks:
+            return
+        sizes = self.solver.sizes
+        if 2 in ranks:
+            axis = node.data
+            rows = [arg.type.root().dims for arg in node.args]
+            if any(rank != 2 for rank in ranks):
+                self._fail_concat(node)
+                return
+            for dims in rows[1:]:
+                if not sizes.unify(dims[1 - axis], rows[0][1 - axis]):
+                    self._fail_concat(node)
+                    return
+            total = sum((dims[axis] for dims in rows), Dim())
+            shape = (total, rows[0][1]) if axis == 0 else (rows[0][0], total)
+            self._same_result(node, Type(2, shape, node.span))
+            return
+        lengths = [
+            arg.type.root().dims[0] if rank else Dim((), 1)
+            for arg, rank in zip(node.args, ranks, strict=True)
+        ]
+        self._same_result(node, Type(1, (sum(lengths, Dim()),), node.span))
+
+    def _fail_concat(self, node: Typed) -> None:
+        self._failed.add(id(node))
+        kinds = ", ".join(self.solver.text(arg.type) for arg in node.args)
+        self.diagnostics.append(Diagnostic(
+            "E0304", f"these cannot be joined: {kinds}", node.span,
+            "join vectors with vectors, and matrices of one height (or one width)"))
+
+    def _diag(self, node: Typed) -> None:
+        self.solver.set_rank(node.args[0].type, 1, node.span)
+        root = node.args[0].type.root()
+        if root.rank == 1:
+            self.solver.sizes.unify(node.type.root().dims[0], root.dims[0])
+
+    def _part(self, node: Typed) -> None:
+        count = node.data[1]
+        self.solver.set_rank(node.args[0].type, 1, node.span)
+        self.solver.set_rank(node.type, 1, node.span)
+        whole, part = node.args[0].type.root(), node.type.root()
+        if whole.rank == 1 and part.rank == 1:
+            if not self.solver.sizes.unify(whole.dims[0], part.dims[0] * count):
+                self._failed.add(id(node))
+                self.diagnostics.append(Diagnostic(
+                    "E0305", f"a {self.solver.text(whole)} cannot be cut into {count} parts of "
+                    f"size {self.solver.sizes.resolve(part.dims[0])}", node.span))
+        else:
+            self._failed.add(id(node))
+            self.diagnostics.append(Diagnostic(
+                "E0305", f"a {self.solver.text(whole)} cannot be cut into {count} gates",
+                node.span, "the right side of a stack must be a vector"))
+
+    def _product(self, node: Typed) -> None:
+        if node.settled is not None:
+            self.solver.unify(node.type, node.settled.type)
+            return
+        known = self.solver.known
+        unknown = [arg for arg in node.args if known(arg.type) is None]
+        if not unknown:
+            node.settled = fold(node, self.solver, self.diagnostics)
+            if node.settled is None:
+                self._failed.add(id(node))
+                return
+            node.row = node.settled.row
+            for made in _inner(node.settled):
+                if made.kind == "mul":
+                    self._pointwise(made)
+            self._same_result(node, node.settled.type)
+            self.solver.changed = True
+            return
+        others = [arg for arg in node.args if known(arg.type) is not None]
+        if len(unknown) == 1 and all(known(arg.type) == 0 for arg in others):
+            self.solver.unify(node.type, unknown[0].type)
+        elif len(unknown) == 1 and known(node.type) == 0 and unknown[0] is node.args[0] and (
+            len(node.args) == 2 and known(others[0].type) == 1 and _is_parameter(unknown[0])
+        ):
+            # W_β x with a scalar result: W_β is a row.
+            self.solver.set_rank(unknown[0].type, 1, node.span)
+            unknown[0].row = True
+            _parameter(unknown[0]).rule = "vector: its product with a vector is a scalar"
+
+    # --- assumptions ------------------------------------------------------------------------------
+
+    def _assume(self, quantity: Quantity, rank: int, rule: str) -> bool:
+        if self.solver.known(quantity.type) is not None:
+            return False
+        self.solver.set_rank(quantity.type, rank, quantity.span)
+        quantity.rule = f"{quantity.rule}; {rule}" if quantity.kind == "input" else rule
+        return True
+
+    def _inputs(self) -> bool:
+        done = False
+        for quantity in self.quantities:
+            if quantity.kind == "input" and self.solver.known(quantity.type) is None:
+                if quantity.key.base.startswith("Delta_") or (
+                    quantity.greek and quantity.juxtaposed
+                ):
+                    done |= self._assume(quantity, 0, "scalar: a small Greek letter as a factor")
+                else:
+                    done |= self._assume(quantity, 1, "vector: an input by convention")
+        return done
+
+    def _scalar_factors(self) -> bool:
+        """`\\beta_t k_t k_t^\\top`: a small Greek factor of a matrix is a scalar."""
+        done = False
+        for node in self._nodes:
+            if node.kind == "product" and node.settled is None and len(node.args) > 1:
+                shaped = any(a.kind in ("transpose", "identity", "add") for a in node.args)
+                for arg in node.args:
+                    if arg.kind != "ref" or not shaped or len(node.args) < 3:
+                        continue
+                    quantity: Quantity = arg.data[0]
+                    if quantity.kind == "var" and quantity.greek:
+                        done |= self._assume(quantity, 0, "scalar: a Greek factor of a matrix")
+        return done
+
+    def _use(self) -> bool:
+        """A parameter takes the shape that it is added to or multiplied with element by element."""
+        for node in self._nodes:
+            if node.kind not in _POINTWISE:
+                continue
+            rank = self.solver.known(node.type)
+            if not rank:
+                continue
+            for arg in node.args:
+                if self.solver.known(arg.type) is not None or not _assumable(arg):
+                    continue
+                quantity = _parameter(arg)
+                plain = node.kind in ("add", "div", "pow") or not (
+                    node.kind == "mul" and node.data)
+                if quantity.greek and plain:
+                    continue
+                if quantity.kind == "param":
+                    verb = "added to" if node.kind == "add" else "combined element-wise with"
+                    word = ("scalar", "vector", "matrix")[rank]
+                    quantity.rule = f"{word}: {verb} a {word}"
+                self.solver.unify(arg.type, node.type)
+                return True
+        return False
+
+    def _capitals(self) -> bool:
+        done = False
+        for quantity in self.quantities:
+            if quantity.kind == "param" and quantity.capital and quantity.juxtaposed:
+                done |= self._assume(quantity, 2, "matrix: a capital letter in a product")
+        return done
+
+    def _greek(self) -> bool:
+        done = False
+        for quantity in self.quantities:
+            if quantity.kind in ("param", "const") and quantity.greek:
+                done |= self._assume(quantity, 0, "scalar: a small Greek letter")
+        return done
+
+    def _inner_products(self) -> bool:
+        done = False
+        for quantity in self.quantities:
+            if quantity.kind == "param" and quantity.juxtaposed and not quantity.capital:
+                done |= self._assume(quantity, 1, "vector: a small letter")
+        return done
+
+    def _variables(self) -> bool:
+        """A quantity that only its own past decides is a vector."""
+        for quantity in self.quantities:
+            if quantity.kind == "var" and self._assume(quantity, 1, "vector: nothing says otherwise"):
+                return True
+        return False
+
+    def _rest(self) -> bool:
+        for quantity in self.quantities:
+            rank = 2 if quantity.capital else 1
+            word = "matrix: a capital letter" if rank == 2 else "vector: a small letter"
+            if quantity.kind == "param" and self._assume(quantity, rank, word):
+                return True
+        for node in self._nodes:
+            if self.solver.known(node.type) is None and node.kind != "product":
+                return self.solver.set_rank(node.type, 1, node.span)
+        return False
+
+
+def _inner(node: Typed) -> list[Typed]:
+    found = [node]
+    for made in found:
+        if made.kind in ("mul", "matvec", "matmul", "outer", "dot", "rows"):
+            found += made.args
+    return found[::-1]
+
+
+def _strip(node: Typed) -> Typed:
+    while node.kind in ("neg",):
+        node = node.args[0]
+    return node
+
+
+def _is_parameter(node: Typed) -> bool:
+    inner = node
+    while inner.kind in ("neg", "transpose"):
+        inner = inner.args[0]
+    return inner.kind == "ref" and inner.data[0].kind in ("param", "const")
+
+
+def _parameter(node: Typed) -> Quantity:
+    inner = node
+    while inner.kind in ("neg", "transpose"):
+        inner = inner.args[0]
+    quantity: Quantity = inner.data[0]
+    return quantity
+
+
+def _assumable(node: Typed) -> bool:
+    """Whether a node's kind is a parameter's own."""
+    inner = _strip(node)
+    return inner.kind == "ref" and inner.data[0].kind in ("param", "const")

@@ -1,0 +1,132 @@
+"""Juxtaposition: the product that the kinds allow.
+
+Scalars multiply anything. A matrix times a vector is a vector, a column times a row (`v k^\\top`)
+a matrix, a row times a column (`n^\\top q`) a scalar. Chains associate so that vectors come
+first: `W U x` is two matrix-vector products, `S k k^\\top` an outer product of `S k` and `k`.
+"""
+
+from __future__ import annotations
+
+from gatec.errors import Diagnostic, Note, Span
+from gatec.resolve.elaborate import Typed
+from gatec.resolve.types import Solver, Type
+
+
+def fold(node: Typed, solver: Solver, diagnostics: list[Diagnostic]) -> Typed | None:
+    """The product of factors whose kinds are all known; None after an error was reported."""
+    return _Folder(node, solver, diagnostics).run()
+
+
+class _Folder:
+    def __init__(self, node: Typed, solver: Solver, diagnostics: list[Diagnostic]) -> None:
+        self.node, self.solver, self.diagnostics = node, solver, diagnostics
+
+    def run(self) -> Typed | None:
+        scalars = [arg for arg in self.node.args if self._rank(arg) == 0]
+        shaped = [arg for arg in self.node.args if self._rank(arg) != 0]
+        if not shaped:
+            return self._scaled(scalars, None)
+        result = self._chain(shaped)
+        return None if result is None else self._scaled(scalars, result)
+
+    def _rank(self, typed: Typed) -> int:
+        rank = self.solver.known(typed.type)
+        assert rank is not None
+        return rank
+
+    def _scaled(self, scalars: list[Typed], result: Typed | None) -> Typed:
+        factors = scalars + ([result] if result is not None else [])
+        if len(factors) == 1:
+            return factors[0]
+        kind = result.type if result is not None else Type(0, (), self.node.span)
+        row = result.row if result is not None else False
+        return Typed("mul", kind, self.node.span, factors, row=row)
+
+    def _chain(self, factors: list[Typed]) -> Typed | None:
+        """Fold from the right."""
+        result = factors[-1]
+        position = len(factors) - 2
+        scalars: list[Typed] = []
+        while position >= 0:
+            left = factors[position]
+            kinds = (self._kind(left), self._kind(result))
+            if kinds == ("column", "row"):
+                # Everything to the left is one column: u v^T.
+                column = self._chain(factors[: position + 1])
+                if column is None:
+                    return None
+                made: Typed | None = self._pair(column, result)
+                position = 0
+            else:
+                made = self._pair(left, result)
+            if made is None:
+                return None
+            position -= 1
+            if self._rank(made) == 0 and position >= 0:
+                scalars.append(made)
+                result = factors[position]
+                position -= 1
+            else:
+                result = made
+        return self._scaled(scalars, result) if scalars else result
+
+    def _kind(self, typed: Typed) -> str:
+        rank = self._rank(typed)
+        return "matrix" if rank == 2 else "row" if typed.row else "column"
+
+    def _pair(self, left: Typed, right: Typed) -> Typed | None:
+        kinds = (self._kind(left), self._kind(right))
+        span = left.span.to(right.span) if left.span.source is right.span.source else right.span
+        a, b = left.type.root().dims, right.type.root().dims
+        match kinds:
+            case ("matrix", "matrix"):
+                return self._made("matmul", left, right, (a[0], b[1]), (a[1], b[0]), span)
+            case ("matrix", "column"):
+                return self._made("matvec", left, right, (a[0],), (a[1], b[0]), span)
+            case ("row", "matrix") | ("column", "matrix"):
+                # Row vectors may be written without ^\top throughout: x_t W + h_{t-1} U + b.
+                made = self._made("rows", left, right, (b[1],), (a[0], b[0]), span)
+                if made is not None:
+                    made.row = kinds[0] == "row"
+                return made
+            case ("row", "column"):
+                return self._made("dot", left, right, (), (a[0], b[0]), span)
+            case ("column", "row"):
+                return self._made("outer", left, right, (a[0], b[0]), None, span)
+            case ("matrix", "row"):
+                self._error("E0301", "a matrix stands next to a transposed vector", left, right,
+                            "write the vector without ^\\top, or an outer product v k^\\top")
+                return None
+        one, two = " ".join(left.span.text.split()), " ".join(right.span.text.split())
+        self._error(
+            "E0301", "a vector stands next to a vector", left, right,
+            f"write {one} \\odot {two} for the element-wise product, {one}^\\top {two} for the "
+            f"inner product" + ("" if len(one) + len(two) > 40 else f", {one} {two}^\\top for the "
+                                "outer product"))
+        return None
+
+    def _made(
+        self, kind: str, left: Typed, right: Typed, shape: tuple[object, ...],
+        inner: tuple[object, object] | None, span: Span,
+    ) -> Typed | None:
+        sizes = self.solver.sizes
+        if inner is not None and not sizes.unify(*inner):  # type: ignore[arg-type]
+            texts = self.solver.text(left.type), self.solver.text(right.type)
+            self._error("E0304", f"a {texts[0]} does not multiply a {texts[1]}", left, right,
+                        "the inner sizes must be equal")
+            return None
+        type_ = Type(len(shape), shape, span)  # type: ignore[arg-type]
+        return Typed(kind, type_, span, [left, right])
+
+    def _error(self, code: str, message: str, left: Typed, right: Typed, hint: str) -> None:
+        texts = self.solver.text(left.type), self.solver.text(right.type)
+        self.diagnostics.append(Diagnostic(
+            code, message, left.span.to(right.span)
+            if left.span.source is right.span.source else right.span, hint,
+            tuple(self._why(typed, words) for typed, words in zip((left, right), texts, strict=True))))
+
+    def _why(self, typed: Typed, words: str) -> Note:
+        rule = ""
+        if typed.kind == "ref" and typed.data[0].kind == "param" and typed.data[0].rule:
+            rule = f" ({typed.data[0].rule})"
+        return Note(f"this is a {words}{rule}", typed.span)

@@ -1,0 +1,333 @@
+"""What the names of a document are: a table of quantities with their times.
+
+Time is made relative here: a quantity defined at `t+1` and read at `t` is read one step back,
+whatever the letters. After this, lag 0 is the current step.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gatec.errors import Diagnostic, Note, Span
+from gatec.resolve.types import Type
+from gatec.syntax import (
+    Bracket,
+    Declaration,
+    Equation,
+    Function,
+    Key,
+    Matrix,
+    Module,
+    Node,
+    Number,
+    Symbol,
+    symbols,
+)
+
+INPUT_LETTERS = ("x", "u", "X", "s", "v", "y")
+
+
+@dataclass
+class Quantity:
+    """A name of the document and what is known of it."""
+
+    key: Key
+    kind: str  # var | input | param | const | number
+    span: Span
+    type: Type = field(default_factory=Type)
+    offset: int = 0  # of its definition (var) or of its newest use (input)
+    lags: set[int] = field(default_factory=set)
+    rule: str = ""
+    declared: bool = False
+    juxtaposed: bool = False
+    used: bool = False
+    scalar_hint: bool = False  # a small Greek factor next to a matrix
+    timed: bool = False
+
+    @property
+    def greek(self) -> bool:
+        base = self.key.base
+        return len(base) > 1 and base.islower() and base in _GREEK_SMALL or base.startswith("Delta_")
+
+    @property
+    def capital(self) -> bool:
+        return self.key.base[:1].isupper() and not self.key.base.startswith("Delta_")
+
+
+_GREEK_SMALL = frozenset(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa varkappa lambda mu "
+    "nu xi omicron pi rho varrho sigma varsigma tau upsilon phi varphi chi psi omega".split()
+)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """An equation that counts: one name (or a stack of names) and the right side."""
+
+    names: tuple[Symbol, ...]
+    right: Node
+    equation: Equation
+
+
+class Table:
+    """Quantities by key, and how a symbol refers to them."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.quantities: dict[Key, Quantity] = {}
+        self.functions: dict[Key, Function] = {f.name.key: f for f in module.functions}
+        self.definitions: list[Definition] = []
+        self.initials: dict[Key, tuple[Node, Span]] = {}
+        self.diagnostics: list[Diagnostic] = []
+        self.passed_over: list[tuple[Equation, str]] = []
+        self.primed = module.index is None
+
+    # --- definitions ----------------------------------------------------------------------------
+
+    def collect(self) -> None:
+        """Fill the table from the module's equations: definitions, then everything they read."""
+        candidates = self._candidates()
+        chosen = self._without_conflicts(candidates)
+        chosen = self._initial_values(chosen)
+        if not self.module.strict:
+            chosen = self._connected(chosen)
+        self.definitions = chosen
+        for definition in chosen:
+            for symbol in definition.names:
+                key, offset = self._defined_key(symbol)
+                quantity = Quantity(key, "var", symbol.span, offset=offset,
+                                    timed=self._is_timed(symbol))
+                self.quantities[key] = quantity
+        self._check_offsets()
+
+    def _candidates(self) -> list[Definition]:
+        found = []
+        for equation in self.module.equations:
+            names = left_names(equation.left)
+            if self.primed:
+                names = tuple(names)
+            found.append(Definition(names, equation.right, equation))
+        return found
+
+    def _defined_key(self, symbol: Symbol) -> tuple[Key, int]:
+        """The key a left side defines, and the offset of its time."""
+        if self.primed and symbol.key.primes:
+            return strip_prime(symbol.key), 0
+        return symbol.key, symbol.time or 0
+
+    def _is_timed(self, symbol: Symbol) -> bool:
+        return symbol.time is not None or (self.primed and symbol.key.primes > 0)
+
+    def _without_conflicts(self, candidates: list[Definition]) -> list[Definition]:
+        """One definition per name: equal ones merge, asides and mentions give way."""
+        by_key: dict[Key, Definition] = {}
+        order: list[Definition] = []
+        dropped: set[int] = set()
+        for definition in candidates:
+            keys = [self._defined_key(symbol)[0] for symbol in definition.names]
+            if len(set(keys)) < len(keys):
+                self._error("E0202", "a stack defines one name twice", definition.equation.left.span)
+            clash = next((by_key[key] for key in keys if key in by_key), None)
+            if clash is None:
+                by_key.update(dict.fromkeys(keys, definition))
+                order.append(definition)
+                continue
+            same = clash.right == definition.right and clash.names == definition.names
+            if same:
+                self.passed_over.append((definition.equation, "the same equation stands above"))
+            elif self._weaker(definition, clash):
+                self.passed_over.append((definition.equation, self._weakness(definition)))
+            elif self._weaker(clash, definition):
+                self.passed_over.append((clash.equation, self._weakness(clash)))
+                dropped.add(id(clash))
+                by_key.update(dict.fromkeys(keys, definition))
+                order.append(definition)
+            else:
+                name = keys[0]
+                self._error(
+                    "E0202", f"'{name}' is defined twice, with two different right sides",
+                    definition.equation.span,
+                    "keep one of the two" if self.module.strict else
+                    "keep one of the two, or mark the cells: <!-- cell NAME -->",
+                    (Note("it is defined here first", clash.equation.span),))
+        return [definition for definition in order if id(definition) not in dropped]
+
+    def _weaker(self, one: Definition, other: Definition) -> bool:
+        """Whether `one` gives way to `other` in a prose document."""
+        if self.module.strict:
+            return False
+        if one.equation.aside != other.equation.aside:
+            return one.equation.aside
+        return self._reads_itself(one) and not self._reads_itself(other)
+
+    def _weakness(self, definition: Definition) -> str:
+        if definition.equation.aside:
+            return "an aside, and the name is defined in the text"
+        return "it defines a quantity through itself, and another equation defines it"
+
+    def _reads_itself(self, definition: Definition) -> bool:
+        own = {(symbol.key, symbol.time) for symbol in definition.names}
+        return any((symbol.key, symbol.time) in own for symbol in symbols(definition.right))
+
+    def _initial_values(self, chosen: list[Definition]) -> list[Definition]:
+        """`h_0 = 0` gives a state's initial value."""
+        keys = {self._defined_key(symbol)[0] for d in chosen for symbol in d.names}
+        kept = []
+        for definition in chosen:
+            symbol = definition.names[0]
+            base = without_zero(symbol.key)
+            if len(definition.names) == 1 and base is not None and base in keys and (
+                symbol.time is None
+            ):
+                self.initials[base] = (definition.right, definition.equation.span)
+            else:
+                kept.append(definition)
+        return kept
+
+    def _connected(self, chosen: list[Definition]) -> list[Definition]:
+        """In prose, what timed quantities need; everything else is a mention."""
+        by_key = {self._defined_key(s)[0]: d for d in chosen for s in d.names}
+        reads = {
+            id(d): {self._reference_key(s)[0] for s in symbols(d.right)} for d in chosen
+        }
+        wanted = [
+            d for d in chosen
+            if any(self._is_timed(s) for s in d.names)
+            and not (self._reads_itself(d) and not d.equation.aside and self._is_loop(d))
+        ]
+        if self.primed and not wanted:
+            wanted = []
+        keep = {id(d) for d in wanted}
+        stack = list(wanted)
+        while stack:
+            for key in reads[id(stack.pop())]:
+                needed = by_key.get(key)
+                if needed is not None and id(needed) not in keep:
+                    keep.add(id(needed))
+                    stack.append(needed)
+        # The part that holds a state, where there is one: other formulas are examples.
+        parts = self._parts([d for d in chosen if id(d) in keep], reads)
+        recurrent = [part for part in parts if any(self._recurs(d, by_key) for d in part)]
+        kept = {id(d) for part in (recurrent or parts) for d in part}
+        for definition in chosen:
+            if id(definition) not in kept:
+                self.passed_over.append((definition.equation, "the cell does not need it"))
+        return [d for d in chosen if id(d) in kept]
+
+    def _is_loop(self, definition: Definition) -> bool:
+        return False
+
+    def _recurs(self, definition: Definition, by_key: dict[Key, Definition]) -> bool:
+        for symbol in symbols(definition.right):
+            key, offset = self._reference_key(symbol)
+            other = by_key.get(key)
+            if other is None:
+                continue
+            own = self._defined_key(next(s for s in other.names if self._defined_key(s)[0] == key))
+            if (symbol.time is not None or self.primed) and offset < own[1]:
+                return True
+        return False
+
+    def _parts(
+        self, definitions: list[Definition], reads: dict[int, set[Key]]
+    ) -> list[list[Definition]]:
+        """Groups of definitions that read each other, however indirectly."""
+        owner: dict[Key, int] = {}
+        group: dict[int, list[Definition]] = {}
+        for definition in definitions:
+            keys = {self._defined_key(s)[0] for s in definition.names} | reads[id(definition)]
+            mine = [definition]
+            number = len(group)
+            for key in keys:
+                other = owner.get(key)
+                defined = any(
+                    self._defined_key(s)[0] == key for d in definitions for s in d.names
+                ) if other is not None else False
+                if other is not None and other in group and defined:
+                    mine = group.pop(other) + mine
+                    for known, value in list(owner.items()):
+                        if value == other:
+                            owner[known] = number
+            while number in group:
+                number += 1
+            group[number] = mine
+            for key in keys:
+                owner[key] = number
+        return list(group.values())
+
+    def _check_offsets(self) -> None:
+        """One quantity is defined at one time only."""
+        for definition in self.definitions:
+            times = {symbol.time for symbol in definition.names if symbol.time is not None}
+            if len(times) > 1:
+                self._error("E0208", "a stack defines quantities at two times",
+                            definition.equation.left.span)
+
+    # --- references -----------------------------------------------------------------------------
+
+    def _reference_key(self, symbol: Symbol) -> tuple[Key, int]:
+        """The key and the time offset that a symbol on a right side reads."""
+        if self.primed and symbol.key.primes:
+            return strip_prime(symbol.key), 0
+        if self.primed:
+            return symbol.key, -1
+        return symbol.key, symbol.time or 0
+
+    def lookup(self, symbol: Symbol) -> tuple[Quantity | None, int]:
+        """The quantity a symbol reads and its lag (meaningless for parameters)."""
+        key, offset = self._reference_key(symbol)
+        quantity = self.quantities.get(key)
+        if quantity is None:
+            return None, 0
+        if quantity.kind == "var":
+            if self.primed and not quantity.timed:
+                return quantity, 0
+            if not self.primed and symbol.time is None:
+                return quantity, 0  # `r` for `r_t`
+            return quantity, quantity.offset - offset
+        if quantity.kind == "input":
+            if self.primed or symbol.time is None:
+                return quantity, -offset if quantity.timed else 0
+            return quantity, quantity.offset - symbol.time
+        return quantity, 0
+
+    def suggestion(self, key: Key, among: Iterable[Key]) -> str | None:
+        """The most similar name, for 'did you mean'."""
+        names = {str(other): other for other in among if other != key}
+        close = difflib.get_close_matches(str(key), list(names), 1, 0.7)
+        return close[0] if close else None
+
+    def _error(
+        self, code: str, message: str, span: Span, hint: str | None = None,
+        notes: tuple[Note, ...] = (),
+    ) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, hint, notes))
+
+
+def left_names(node: Node) -> tuple[Symbol, ...]:
+    """The names of a left side, one or a stack."""
+    if isinstance(node, Symbol):
+        return (node,)
+    if isinstance(node, Bracket):
+        return tuple(name for item in node.items for name in left_names(item))
+    if isinstance(node, Matrix):
+        return tuple(name for row in node.rows for item in row for name in left_names(item))
+    return ()
+
+
+def strip_prime(key: Key) -> Key:
+    return Key(key.base, key.accents, key.sub, key.sup, key.primes - 1)
+
+
+def without_zero(key: Key) -> Key | None:
+    """The key of `h` for `h_0`, `h^{<0>}`; None where there is no zero."""
+    if "0" in key.sub:
+        return Key(key.base, key.accents, tuple(s for s in key.sub if s != "0"), key.sup, key.primes)
+    if "0" in key.sup:
+        return Key(key.base, key.accents, key.sub, tuple(s for s in key.sup if s != "0"), key.primes)
+    return None
+
+
+__all__ = ["Declaration", "Definition", "Number", "Quantity", "Table", "left_names"]
