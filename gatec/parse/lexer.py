@@ -87,7 +87,9 @@ class Lexer:
         raw = _lex(self.source.text[start:end], start, tex and not hashes)
         if self.macros:
             raw = self._expand(raw, 0, tex)
-        return self._fold(self._name(raw, tex), tex)
+        if hashes:
+            raw = _join_digits(raw, tex)
+        return self._fold(self._name(raw, tex, hashes), tex)
 
     # --- user macros (\newcommand) ------------------------------------------------------------
 
@@ -121,13 +123,16 @@ class Lexer:
 
     # --- names of macros ----------------------------------------------------------------------
 
-    def _name(self, raw: list[Token], tex: bool) -> list[Token]:
-        """Macros become what they mean; what has no meaning is dropped."""
+    def _name(self, raw: list[Token], tex: bool, gate: bool) -> list[Token]:
+        """Macros become what they mean; what has no meaning is dropped.
+
+        `gate`: the text of a .gate file, where `c~` is an accent, also next to LaTeX.
+        """
         tokens: list[Token] = []
         sized = False  # the token before was \left or \bigl
         for position, token in enumerate(raw):
             kind, text = token.type, str(token)
-            if kind in _DROPPED or (kind == "TILDE" and tex):
+            if kind in _DROPPED or (kind == "TILDE" and not gate):
                 continue
             if kind == "SPACING":
                 if text in (r"\quad", r"\qquad"):
@@ -147,7 +152,10 @@ class Lexer:
                 continue
             elif kind == "TILDE":
                 previous = raw[position - 1].type if position else ""
-                if previous in ("NAME", "MACRO", "SUBRUN"):
+                following = raw[position + 1].type if position + 1 < len(raw) else ""
+                if previous in ("NAME", "MACRO", "SUBRUN", "TEXT", "RBRACE") and not (
+                    tex and following in ("NAME", "MACRO", "NUMBER")
+                ):
                     tokens.append(_accent_after(token, "tilde"))
                 continue
             elif kind == "NAME" and not text.isascii():
@@ -158,7 +166,7 @@ class Lexer:
                 token = make("BAR_OPEN", str(token), token.start_pos, token.end_pos)
             sized = False
             tokens.append(token)
-        return tokens
+        return _join_steps(tokens)
 
     def _macro(self, token: Token) -> Token:
         name = str(token)[1:]
@@ -205,6 +213,8 @@ class Lexer:
                 result.append(_script(token, kind == "SUPRUN", content, False, token.end_pos))
             elif kind in ("SUB", "SUP"):
                 position = self._script(queue, position, token, result, tex)
+            elif kind == "BRACED_OVER":
+                _annotated(queue, position, token)
             elif kind in ("FRAC", "SQRT", "ACCENT"):
                 result.append(token)
                 _split_argument(queue, position, 2 if kind == "FRAC" else 1)
@@ -277,6 +287,53 @@ class Lexer:
             return position
         result.append(_script(mark, above, (token,), False, token.end_pos))
         return position + 1
+
+
+def _join_digits(raw: list[Token], tex: bool) -> list[Token]:
+    """`h1` is a name in plain text (in LaTeX, digits after a letter are a factor of their own)."""
+    if tex:
+        return raw
+    joined: list[Token] = []
+    for token in raw:
+        before = joined[-1] if joined else None
+        if (
+            token.type == "NUMBER" and token.isdigit() and before is not None
+            and before.type == "NAME" and before.end_pos == token.start_pos
+        ):
+            joined[-1] = make("NAME", str(before) + token, before.start_pos or 0, token.end_pos or 0)
+        elif token.type == "NAME" and before is not None and before.type == "NAME" and (
+            before[-1].isdigit() and before.end_pos == token.start_pos
+        ):
+            joined[-1] = make("NAME", str(before) + token, before.start_pos or 0, token.end_pos or 0)
+        else:
+            joined.append(token)
+    return joined
+
+
+def _join_steps(tokens: list[Token]) -> list[Token]:
+    """`\\Delta t` is one name: the length of a time step."""
+    joined: list[Token] = []
+    for token in tokens:
+        before = joined[-1] if joined else None
+        if (
+            token.type == "NAME" and str(token) in ("t", "\\tau", "τ") and before is not None
+            and before.type == "NAME" and str(before) in ("\\Delta", "Δ", "∆", "Delta")
+        ):
+            joined[-1] = Whole("NAME", "Delta_" + str(token).lstrip("\\").replace("τ", "tau"),
+                               before.start_pos or 0, token.end_pos or 0)
+        else:
+            joined.append(token)
+    return joined
+
+
+def _annotated(queue: list[Token], position: int, macro: Token) -> None:
+    """Keep what `\\underbrace{…}_{label}` or `\\underset{label}{…}` annotates, drop the label."""
+    stop = _argument_end(queue, position)
+    if "set" in macro or "rel" in macro:
+        del queue[position:stop]
+        return
+    while stop < len(queue) and queue[stop].type in ("SUB", "SUP"):
+        del queue[stop : _argument_end(queue, stop + 1)]
 
 
 def _split_argument(queue: list[Token], position: int, count: int) -> None:

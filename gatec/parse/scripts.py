@@ -164,13 +164,14 @@ def survey(statements: Iterable[Sequence[Token]]) -> Context:
                 if token.above and len(content) == 1 and content[0] in ("0", "1"):
                     numbered.add(base)
                 if (
-                    not token.above and previous is not None
+                    previous is not None
                     and previous.type in ("RSQB", "RPAR") and len(content) == 1
                     and content[0].type == "NAME"
+                    and (not token.above or str(content[0]) in ("i", "j", "k", "l"))
                 ):
                     components[name_of(content[0])] += 1
             elif token.type in ("LPAR", "LSQB") and previous is not None and previous.type in (
-                "NAME", "SCRIPT"
+                "NAME", "SCRIPT", "RBRACE"
             ):
                 stop = position + 1
                 while stop < len(tokens) and stop < position + 5 and tokens[stop].type not in (
@@ -223,6 +224,8 @@ def read(script: Script, context: Context, base: str | None) -> Meaning:
             return Meaning(primes=len(inner))
         if len(inner) == 1 and name_of(inner[0]) in _TRANSPOSES:
             return Meaning(transposed=True)
+        if found is not None and found[1] == 0 and found[0] in context.components:
+            return Meaning(component=True)
         if _is_exponent(script, inner, context, base, found):
             return Meaning(exponent=tuple(content))
     return _labels(content, context)

@@ -160,7 +160,17 @@ def _lines(tokens: Sequence[Token], tex: bool) -> list[list[Token]]:
             if tex or environment:
                 continue
             following = _next(tokens, index)
+            if _starts_declaration(tokens, index + 1):
+                lines.append([])
+                depth = 0
+                continue
             if depth and not _starts_equation(tokens, index + 1):
+                continue
+            if "END_MATRIX" in (following, lines[-1][-1].type if lines[-1] else "") or (
+                following == "BEGIN_MATRIX" and not _starts_equation(tokens, index + 1)
+            ):
+                continue
+            if _holds_matrix(tokens, index + 1) and any(t.type == "EQUALS" for t in lines[-1]):
                 continue
             if lines[-1] and (lines[-1][-1].type in _CONTINUES or lines[-1][-1].type == "COMMA"
                               and not _starts_equation(tokens, index + 1)):
@@ -192,6 +202,33 @@ def _next(tokens: Sequence[Token], index: int) -> str:
         if token.type not in ("NEWLINE", "QUAD", "AMP"):
             return token.type
     return ""
+
+
+def _starts_declaration(tokens: Sequence[Token], index: int) -> bool:
+    """Whether the line that starts here is a declaration."""
+    line = []
+    for token in tokens[index:]:
+        if token.type == "NEWLINE":
+            if line:
+                break
+        elif token.type != "QUAD":
+            line.append(token)
+        if len(line) > 1:
+            break
+    return bool(line) and _declares(line, tex=False)
+
+
+def _holds_matrix(tokens: Sequence[Token], index: int) -> bool:
+    """Whether a matrix opens on the line that starts here, and no `=` stands there."""
+    found = False
+    for token in tokens[index:]:
+        if token.type == "BEGIN_MATRIX":
+            found = True
+        elif token.type == "EQUALS":
+            return False
+        elif token.type in ("NEWLINE", "ROW"):
+            break
+    return found
 
 
 def _starts_equation(tokens: Sequence[Token], index: int) -> bool:

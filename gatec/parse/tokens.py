@@ -33,7 +33,7 @@ MACRO_TYPES: dict[str, str] = {
     "lparen": "LPAR",
     "rparen": "RPAR",
     **dict.fromkeys(
-        ["underbrace", "overbrace", "underset", "overset", "underbracket", "overbracket"],
+        ["underbrace", "overbrace", "underset", "overset", "underbracket", "overbracket", "stackrel"],
         "BRACED_OVER",
     ),
     **dict.fromkeys(["dots", "ldots", "cdots", "vdots", "ddots"], "DOTS"),

@@ -222,6 +222,9 @@ class DeclarationReader:
     def _named_size(self, symbol: Symbol) -> Dim | None:
         name = str(symbol.key)
         declared = self.declared.sizes.get(name)
+        if declared is None and not symbol.key.sup:  # input_size, read as LaTeX
+            name = "_".join((symbol.key.base, *symbol.key.sub))
+            declared = self.declared.sizes.get(name)
         if declared is not None:
             declared.used = True
             return Dim.of(declared.name)

@@ -9,6 +9,7 @@ The rule that decided is kept with the name. Conflicts are reported where two us
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 from gatec.errors import Diagnostic, Note, Span
@@ -17,6 +18,7 @@ from gatec.resolve.elaborate import Typed
 from gatec.resolve.products import fold
 from gatec.resolve.quantities import Quantity
 from gatec.resolve.types import Solver, Type
+from gatec.syntax import Key
 
 _POINTWISE = frozenset(["add", "mul", "div", "pow", "call", "where", "compare"])
 
@@ -33,7 +35,9 @@ class Inference:
         self.quantities = list(quantities)
         self.diagnostics: list[Diagnostic] = []
         self._failed: set[int] = set()
+        self._said: set[int] = set()
         self._nodes = self._collect()
+        self._rows = self._writes_rows()
 
     def _collect(self) -> list[Typed]:
         """Every node once, operands before their operations."""
@@ -51,11 +55,21 @@ class Inference:
                     stack.extend((arg, False) for arg in reversed(node.args))
         return order
 
+    def _writes_rows(self) -> bool:
+        """Whether the document writes vectors as rows: `x_t W`, and nowhere `W x_t`."""
+        rows = columns = 0
+        for node in self._nodes:
+            if node.kind == "product":
+                for left, right in itertools.pairwise(node.args):
+                    rows += _is_vector(left) and _is_weight(right)
+                    columns += _is_weight(left) and _is_vector(right)
+        return rows > 0 and not columns
+
     def run(self) -> None:
         self._settle()
         steps: tuple[Callable[[], bool], ...] = (
-            self._inputs, self._scalar_factors, self._use, self._capitals, self._greek,
-            self._inner_products, self._variables, self._rest,
+            self._inputs, self._scalar_factors, self._use, self._transposed, self._capitals, self._greek,
+            self._inner_products, self._scalar_use, self._variables, self._rest,
         )  # fmt: skip
         progress = True
         while progress:
@@ -121,6 +135,9 @@ class Inference:
         if full:
             for arg in full:
                 self._match(node, full[0], arg)
+            for arg in node.args:
+                if arg.kind == "product" and known(arg.type) is None and self._is_shaped(arg):
+                    self._match(node, full[0], arg)
             self._same_result(node, full[0].type)
             vectors = [arg for arg in full if not _is_parameter(arg)]
             node.row = bool(vectors) and all(arg.row for arg in vectors)
@@ -140,6 +157,11 @@ class Inference:
         ):
             # All others are scalars: the result is what the last one is.
             self.solver.unify(unknown[0].type, node.type)
+
+    def _is_shaped(self, product: Typed) -> bool:
+        """Whether a product of unknown kind is no scalar: it starts with a matrix."""
+        factors = [arg for arg in product.args if self.solver.known(arg.type) != 0]
+        return not self._rows and self.solver.known(factors[0].type) == 2
 
     def _report_scalar(self, node: Typed) -> None:
         self._failed.add(id(node))
@@ -180,6 +202,12 @@ class Inference:
             return (Note(f"'{quantity.key}': {quantity.rule}", quantity.span),)
         return ()
 
+    def _first_time(self, node: Typed) -> bool:
+        """Whether what a node says about sizes is still to be said; it is said once."""
+        new = id(node) not in self._said
+        self._said.add(id(node))
+        return new
+
     def _transpose(self, node: Typed) -> None:
         arg = node.args[0]
         rank = self.solver.known(arg.type)
@@ -192,12 +220,13 @@ class Inference:
             node.row = rank == 1 and not arg.row
             self.solver.unify(node.type, arg.type)
             return
-        dims = arg.type.root().dims
-        self._same_result(node, Type(2, (dims[1], dims[0]), node.span))
+        if self._first_time(node):
+            dims = arg.type.root().dims
+            self._same_result(node, Type(2, (dims[1], dims[0]), node.span))
 
     def _concat(self, node: Typed) -> None:
         ranks = [self.solver.known(arg.type) for arg in node.args]
-        if None in ranks:
+        if None in ranks or not self._first_time(node):
             return
         sizes = self.solver.sizes
         if 2 in ranks:
@@ -230,11 +259,13 @@ class Inference:
     def _diag(self, node: Typed) -> None:
         self.solver.set_rank(node.args[0].type, 1, node.span)
         root = node.args[0].type.root()
-        if root.rank == 1:
+        if root.rank == 1 and self._first_time(node):
             self.solver.sizes.unify(node.type.root().dims[0], root.dims[0])
 
     def _part(self, node: Typed) -> None:
         count = node.data[1]
+        if not self._first_time(node):
+            return
         self.solver.set_rank(node.args[0].type, 1, node.span)
         self.solver.set_rank(node.type, 1, node.span)
         whole, part = node.args[0].type.root(), node.type.root()
@@ -257,7 +288,7 @@ class Inference:
         known = self.solver.known
         unknown = [arg for arg in node.args if known(arg.type) is None]
         if not unknown:
-            node.settled = fold(node, self.solver, self.diagnostics)
+            node.settled = fold(node, self.solver, self.diagnostics, rows=self._rows)
             if node.settled is None:
                 self._failed.add(id(node))
                 return
@@ -271,6 +302,10 @@ class Inference:
         others = [arg for arg in node.args if known(arg.type) is not None]
         if len(unknown) == 1 and all(known(arg.type) == 0 for arg in others):
             self.solver.unify(node.type, unknown[0].type)
+        elif len(unknown) == 1 and known(node.type) == 1 and unknown[0] is node.args[-1] and (
+            others and all(known(arg.type) == 2 for arg in others)
+        ):
+            self.solver.set_rank(unknown[0].type, 1, node.span)
         elif len(unknown) == 1 and known(node.type) == 0 and unknown[0] is node.args[0] and (
             len(node.args) == 2 and known(others[0].type) == 1 and _is_parameter(unknown[0])
         ):
@@ -323,9 +358,9 @@ class Inference:
             if not rank:
                 continue
             for arg in node.args:
-                if self.solver.known(arg.type) is not None or not _assumable(arg):
+                quantity = self._deciding(arg)
+                if quantity is None:
                     continue
-                quantity = _parameter(arg)
                 plain = node.kind in ("add", "div", "pow") or not (
                     node.kind == "mul" and node.data)
                 if quantity.greek and plain:
@@ -338,12 +373,75 @@ class Inference:
                 return True
         return False
 
-    def _capitals(self) -> bool:
+    def _deciding(self, node: Typed) -> Quantity | None:
+        """The parameter whose kind alone decides the unknown kind of an expression."""
+        while self.solver.known(node.type) is None:
+            if node.kind == "ref":
+                quantity: Quantity = node.data[0]
+                return quantity if quantity.kind in ("param", "const") else None
+            if node.kind not in _POINTWISE and node.kind not in ("neg", "product"):
+                return None
+            unknown = [arg for arg in node.args if self.solver.known(arg.type) is None]
+            if len({id(arg.type.root()) for arg in unknown}) != 1 or any(
+                self.solver.known(arg.type) for arg in node.args
+            ):
+                return None
+            node = unknown[0]
+        return None
+
+    def _transposed(self) -> bool:
+        """`w^\\top x`: a small letter that is transposed is a vector."""
         done = False
-        for quantity in self.quantities:
-            if quantity.kind == "param" and quantity.capital and quantity.juxtaposed:
+        for node in self._nodes:
+            if node.kind == "transpose" and node.args[0].kind == "ref":
+                quantity: Quantity = node.args[0].data[0]
+                if quantity.kind == "param" and not quantity.capital:
+                    done |= self._assume(quantity, 1, "vector: a small letter, transposed")
+        return done
+
+    def _capitals(self) -> bool:
+        """Capitals in products are matrices; those that multiply known vectors or states first."""
+        scaled = self._only_scaled()
+        candidates: dict[Key, tuple[int, Quantity]] = {}
+        for node in self._nodes:
+            if node.kind not in ("product", "transpose"):
+                continue
+            for position, arg in enumerate(node.args):
+                if not _is_weight(arg) or self.solver.known(arg.type) is not None:
+                    continue
+                quantity = _parameter(arg)
+                tier = self._tier(node, position)
+                if quantity.key not in scaled:
+                    found = candidates.get(quantity.key, (tier, quantity))
+                    candidates[quantity.key] = (min(tier, found[0]), quantity)
+        first = min((tier for tier, _ in candidates.values()), default=0)
+        done = False
+        for tier, quantity in candidates.values():
+            if tier == first and quantity.kind == "param":
                 done |= self._assume(quantity, 2, "matrix: a capital letter in a product")
         return done
+
+    def _tier(self, node: Typed, position: int) -> int:
+        """How sure it is that a capital in a product is a matrix: 0 is surest."""
+        neighbours = node.args[max(0, position - 1) : position] + node.args[position + 1 :][:1]
+        if any((self.solver.known(other.type) or 0) > 0 for other in neighbours):
+            return 0
+        states = (o for o in neighbours if o.kind == "ref" and o.data[0].kind == "var")
+        return 1 if any(max(o.data[0].lags, default=0) > 0 for o in states) else 2
+
+    def _only_scaled(self) -> set[Key]:
+        """Parameters that no product takes but with scalars: their kind comes from elsewhere."""
+        scaled: set[Key] = set()
+        others: set[Key] = set()
+        for node in self._nodes:
+            if node.kind != "product":
+                continue
+            for arg in node.args:
+                if _is_parameter(arg):
+                    rest = [other for other in node.args if other is not arg]
+                    known = all(self.solver.known(other.type) == 0 for other in rest)
+                    (scaled if known else others).add(_parameter(arg).key)
+        return scaled - others
 
     def _greek(self) -> bool:
         done = False
@@ -359,12 +457,41 @@ class Inference:
                 done |= self._assume(quantity, 1, "vector: a small letter")
         return done
 
-    def _variables(self) -> bool:
-        """A quantity that only its own past decides is a vector."""
-        for quantity in self.quantities:
-            if quantity.kind == "var" and self._assume(quantity, 1, "vector: nothing says otherwise"):
-                return True
+    def _scalar_use(self) -> bool:
+        """A parameter that only meets scalars is one: the bias of `w^\\top x + b`."""
+        for node in self._nodes:
+            if node.kind not in _POINTWISE or self.solver.known(node.type):
+                continue
+            unknown = [arg for arg in node.args if self.solver.known(arg.type) is None]
+            if not unknown or not all(map(_assumable, unknown)) or all(
+                arg in unknown or _is_number(arg) for arg in node.args
+            ):
+                continue
+            for arg in unknown:
+                quantity = _parameter(arg)
+                verb = "added to" if node.kind == "add" else "combined with"
+                if quantity.kind == "param":
+                    quantity.rule = f"scalar: {verb} a scalar"
+                self.solver.set_rank(arg.type, 0, node.span)
+            return True
         return False
+
+    def _variables(self) -> bool:
+        """A quantity that only its own past decides is a scalar among scalars, else a vector."""
+        unknown = [q for q in self.quantities
+                   if q.kind == "var" and self.solver.known(q.type) is None]
+        if not unknown:
+            return False
+        among_scalars = {
+            id(node.type.root())
+            for node in self._nodes
+            if node.kind in _POINTWISE and self.solver.known(node.type) is None
+            and any(self.solver.known(a.type) == 0 and not _is_number(a) for a in node.args)
+        }
+        for quantity in unknown:
+            if id(quantity.type.root()) in among_scalars:
+                return self._assume(quantity, 0, "scalar: it meets scalars only")
+        return self._assume(unknown[0], 1, "vector: nothing says otherwise")
 
     def _rest(self) -> bool:
         for quantity in self.quantities:
@@ -390,6 +517,29 @@ def _strip(node: Typed) -> Typed:
     while node.kind in ("neg",):
         node = node.args[0]
     return node
+
+
+def _is_number(node: Typed) -> bool:
+    """Whether a value is made of numbers and constants alone."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if node.kind == "ref" and node.data[0].kind != "const":
+            return False
+        stack.extend(node.args)
+    return True
+
+
+def _is_weight(node: Typed) -> bool:
+    """A capital parameter, transposed or not."""
+    return _is_parameter(node) and _parameter(node).capital
+
+
+def _is_vector(node: Typed) -> bool:
+    """What a matrix may multiply, as far as its form tells."""
+    if node.kind == "ref":
+        return node.data[0].kind in ("var", "input")
+    return node.kind in ("concat", "mul", "add", "call")
 
 
 def _is_parameter(node: Typed) -> bool:

@@ -12,14 +12,22 @@ from gatec.resolve.elaborate import Typed
 from gatec.resolve.types import Solver, Type
 
 
-def fold(node: Typed, solver: Solver, diagnostics: list[Diagnostic]) -> Typed | None:
-    """The product of factors whose kinds are all known; None after an error was reported."""
-    return _Folder(node, solver, diagnostics).run()
+def fold(
+    node: Typed, solver: Solver, diagnostics: list[Diagnostic], *, rows: bool = False
+) -> Typed | None:
+    """The product of factors whose kinds are all known; None after an error was reported.
+
+    `rows`: the document writes vectors as rows (`x_t W`), so that `k^\\top v` is an outer product.
+    """
+    return _Folder(node, solver, diagnostics, rows).run()
 
 
 class _Folder:
-    def __init__(self, node: Typed, solver: Solver, diagnostics: list[Diagnostic]) -> None:
+    def __init__(
+        self, node: Typed, solver: Solver, diagnostics: list[Diagnostic], rows: bool
+    ) -> None:
         self.node, self.solver, self.diagnostics = node, solver, diagnostics
+        self.rows = rows
 
     def run(self) -> Typed | None:
         scalars = [arg for arg in self.node.args if self._rank(arg) == 0]
@@ -72,7 +80,7 @@ class _Folder:
 
     def _kind(self, typed: Typed) -> str:
         rank = self._rank(typed)
-        return "matrix" if rank == 2 else "row" if typed.row else "column"
+        return "matrix" if rank == 2 else "row" if typed.row != self.rows else "column"
 
     def _pair(self, left: Typed, right: Typed) -> Typed | None:
         kinds = (self._kind(left), self._kind(right))
@@ -82,12 +90,17 @@ class _Folder:
             case ("matrix", "matrix"):
                 return self._made("matmul", left, right, (a[0], b[1]), (a[1], b[0]), span)
             case ("matrix", "column"):
+                made = self._made("matvec", left, right, (a[0],), (a[1], b[0]), span)
+                if made is not None:
+                    made.row = self.rows
+                return made
+            case ("matrix", "row") if not right.row:
                 return self._made("matvec", left, right, (a[0],), (a[1], b[0]), span)
             case ("row", "matrix") | ("column", "matrix"):
                 # Row vectors may be written without ^\top throughout: x_t W + h_{t-1} U + b.
                 made = self._made("rows", left, right, (b[1],), (a[0], b[0]), span)
                 if made is not None:
-                    made.row = kinds[0] == "row"
+                    made.row = (kinds[0] == "row") != self.rows
                 return made
             case ("row", "column"):
                 return self._made("dot", left, right, (), (a[0], b[0]), span)

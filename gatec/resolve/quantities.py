@@ -83,6 +83,12 @@ class Table:
         self.diagnostics: list[Diagnostic] = []
         self.passed_over: list[tuple[Equation, str]] = []
         self.primed = module.index is None
+        # Declared constants and parameters whose names also stand for quantities with time.
+        timed = {symbol.key for equation in module.equations
+                 for symbol in left_names(equation.left) if symbol.time is not None}
+        self.untimed = {symbol.key for declaration in module.declarations
+                        if declaration.kind in ("const", "param")
+                        for symbol in declaration.names} & timed
 
     # --- definitions ----------------------------------------------------------------------------
 
@@ -115,7 +121,15 @@ class Table:
         """The key a left side defines, and the offset of its time."""
         if self.primed and symbol.key.primes:
             return strip_prime(symbol.key), 0
-        return symbol.key, symbol.time or 0
+        return self._apart(symbol), symbol.time or 0
+
+    def _apart(self, symbol: Symbol) -> Key:
+        """The key of a name with time, where the same name without is declared to be another."""
+        key = symbol.key
+        if symbol.time is not None and key in self.untimed:
+            return Key(key.base, key.accents, (*key.sub, self.module.index or "t"), key.sup,
+                       key.primes)
+        return key
 
     def _is_timed(self, symbol: Symbol) -> bool:
         return symbol.time is not None or (self.primed and symbol.key.primes > 0)
@@ -273,7 +287,7 @@ class Table:
             return strip_prime(symbol.key), 0
         if self.primed:
             return symbol.key, -1
-        return symbol.key, symbol.time or 0
+        return self._apart(symbol), symbol.time or 0
 
     def lookup(self, symbol: Symbol) -> tuple[Quantity | None, int]:
         """The quantity a symbol reads and its lag (meaningless for parameters)."""

@@ -138,10 +138,11 @@ class Solver:
                 return False
             if not all([self.sizes.unify(x, y) for x, y in zip(a.dims, b.dims, strict=True)]):
                 return False
+        learned = a.rank is None or b.rank is None
         keep, merge = (a, b) if a.rank is not None else (b, a)
         merge._parent = keep
         keep.origin = keep.origin or merge.origin
-        self.changed = True
+        self.changed = self.changed or learned
         return True
 
     def shape(self, type_: Type) -> Shape:

@@ -139,7 +139,7 @@ def lipschitz_rnn(p, x, s):
     "Hasani et al., Liquid Time-Constant Networks, 2021 (fused step)",
     {"W_r": "h,h", "W": "h,x", "mu": "h", "A": "h", "tau": "h"},
     {"x": "h"},
-    inputs={"I": "x"},
+    inputs={"I_": "x"},
 )
 def liquid_time_constant(p, inputs, s):
     r"""
@@ -157,7 +157,7 @@ def liquid_time_constant(p, inputs, s):
     "Hasani et al., Closed-form Continuous-time Networks, 2022",
     gates({"W_%": "h,h+x", "b_%": "h"}, "fgh"),
     {"x": "h"},
-    inputs={"I": "x"},
+    inputs={"I_": "x"},
 )
 def closed_form_continuous(p, inputs, s):
     r"""
