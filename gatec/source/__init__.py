@@ -1,0 +1,148 @@
+"""Reading: from what the user names to the mathematics in it, one `Document` for each cell.
+
+`read` takes what the command line takes; `read_text` takes a text. Where a text is no `.gate`
+file, its formulas are found and its prose is ignored.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from gatec import resources
+from gatec.errors import Source
+from gatec.source import files
+from gatec.source.blocks import gate_items
+from gatec.source.cells import documents
+from gatec.source.document import Document, Formula, Reading, Style
+from gatec.source.files import MAX_BYTES, fail
+from gatec.source.scan import read_math
+
+__all__ = ["Document", "Formula", "Style", "read", "read_text"]
+
+
+def read(
+    spec: str, cell: str | None = None, *, stdin: IO[bytes] | IO[str] | None = None
+) -> tuple[Document, ...]:
+    """The documents that a spec names, in the order of the text.
+
+    `spec` is a file, `-` for standard input, `file.md#NAME`, `doc:package.module:Object` or the
+    name of a shipped spec; `cell` picks one of several cells. Raises GatecError for a spec that
+    cannot be read or holds no mathematics.
+    """
+    if spec == "-":
+        stream = sys.stdin if stdin is None else stdin
+        data = getattr(stream, "buffer", stream).read(MAX_BYTES + 1)
+        data = data.encode("utf-8", "replace") if isinstance(data, str) else data
+        if len(data) > MAX_BYTES:
+            raise files.too_large("<stdin>")
+        return _from_bytes(data, "<stdin>", "cell", None, cell)
+    if spec.startswith("doc:"):
+        from gatec.source.python import docstring
+
+        address, _, fragment = spec.partition("#")
+        source, name = docstring(address)
+        _check_size(source)
+        readings = [read_math(source, "docstring")]
+        return documents(readings, source, name, name.lower(), cell or fragment or None)
+    path, fragment = _locate(spec)
+    kind = files.KINDS.get(path.suffix.lower())
+    data = files.read_bytes(path)
+    return _from_bytes(data, str(path), path.stem, kind, cell or fragment)
+
+
+def read_text(
+    text: str, name: str = "<string>", kind: str | None = None, cell: str | None = None
+) -> tuple[Document, ...]:
+    """The documents of a text.
+
+    `kind` is one of gate, markdown, text, rst, tex, notebook, python, docstring; by default the
+    suffix of `name` decides, then the text itself.
+    """
+    path = Path(name)
+    kind = kind or files.KINDS.get(path.suffix.lower())
+    data = text.encode("utf-8", "replace")
+    if len(data) > (files.MAX_NOTEBOOK_BYTES if kind == "notebook" else MAX_BYTES):
+        raise files.too_large(name)
+    stem = path.stem if path.suffix else "cell"
+    return _from_bytes(data, name, stem, kind, cell)
+
+
+def _locate(spec: str) -> tuple[Path, str | None]:
+    """The file of a spec and the cell after `#`; a shipped spec where no file has the name."""
+    address, mark, fragment = spec.rpartition("#")
+    if not mark or _is_file(spec):
+        address, fragment = spec, ""
+    if not _is_file(address):
+        shipped = resources.spec_path(address)
+        if shipped is not None:
+            return shipped, fragment or None
+    return Path(address), fragment or None
+
+
+def _is_file(name: str) -> bool:
+    try:
+        path = Path(name)
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _check_size(source: Source) -> None:
+    if len(source.text) > MAX_BYTES:
+        raise files.too_large(source.name)
+
+
+def _from_bytes(
+    data: bytes, name: str, stem: str, kind: str | None, cell: str | None
+) -> tuple[Document, ...]:
+    source = files.decode(data, name, kind or _kind(data.decode("utf-8", "replace")))
+    if not source.text.strip():
+        raise fail("E0006", "this is empty", name,
+                   "write an equation, as in h_t = \\tanh(W x_t + U h_{t-1})")
+    kind = kind or _kind(source.text)
+    if kind != "notebook":
+        _check_size(source)
+    return documents(_readings(source, kind), source, stem, stem, cell)
+
+
+def _readings(source: Source, kind: str) -> Sequence[Reading]:
+    if kind == "notebook":
+        from gatec.source.notebook import read_notebook
+
+        return read_notebook(source, MAX_BYTES)
+    if kind == "python":
+        from gatec.source.python import read_module
+
+        return read_module(source)
+    if kind == "gate":
+        return [Reading(tuple(gate_items(source, 0, len(source.text))))]
+    reading = read_math(source, kind)
+    if reading.items or kind not in ("text", "tex") or not _EQUATION.search(source.text):
+        return [reading]
+    if kind == "text":  # nothing but equations, in a file named .txt
+        return [Reading(tuple(gate_items(source, 0, len(source.text))))]
+    # A piece of LaTeX that another file puts between its delimiters.
+    span = source.span(0, len(source.text))
+    return [Reading((Formula(span, Style.TEX),), reading.macros)]
+
+
+_EQUATION = re.compile(r"^[ \t]*[^\s=][^\n=]{0,60}=", re.MULTILINE)
+_TEX = re.compile(r"\\documentclass|\\begin\{document\}|\\(?:sub)*section\*?\{|\\usepackage")
+_TEXT = re.compile(
+    r"\$[^$\n]{1,2000}\$|\$\$|(?<!\\)\\\(|(?<!\\)\\\[|^[ \t]*\.\. +math::|:math:`"
+    r"|^[ \t]*(?:```|~~~)|<!--",
+    re.MULTILINE,
+)
+
+
+def _kind(text: str) -> str:
+    """What a text without a telling name is."""
+    if text.lstrip("\ufeff \t\r\n").startswith("{") and re.search(r'"(?:cells|worksheets)"', text):
+        return "notebook"
+    if _TEX.search(text):
+        return "tex"
+    return "text" if _TEXT.search(text) else "gate"

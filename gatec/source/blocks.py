@@ -1,0 +1,381 @@
+"""The blocks of a Markdown, reStructuredText or plain text: what is mathematics, code or aside.
+
+One walk over the lines. What it leaves untouched, `scan` searches for formulas in sentences.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gatec.errors import Diagnostic, Source
+from gatec.source.document import Formula, Marker, Style
+from gatec.source.finder import Next, Ranges
+
+_FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(`{3,}|~{3,})[ \t]*([^`\n]*)$")
+_QUOTE = re.compile(r"[ \t]{0,3}>(?:[ \t]{0,3}>)*[ \t]?")
+_DIRECTIVE = re.compile(r"([ \t]*)\.\.[ \t]+([A-Za-z][\w:.-]*?)::(?:[ \t]+|$)")
+_COMMENT = re.compile(r"([ \t]*)\.\.(?:[ \t]+|$)(?![ \t]*_|[ \t]*\|)(.*)$")
+_OPTION = re.compile(r"[ \t]*:[\w-]+:(?![`\w]).*$")
+_ADMONITION = re.compile(r"([ \t]*)(?:!!!|\?\?\?\+?)[ \t]+\w")
+_FOOTNOTE = re.compile(r"([ \t]*)(?:\[\^[^\]\n]+\]:|\.\.[ \t]+\[[^\]\n]+\])")
+_COLONS = re.compile(r"[ \t]*:{3,}[ \t]*(\{[\w-]+\}|[A-Za-z.{][^\n]*)?[ \t]*$")
+_CELL = re.compile(r"\s*cell[ \t]+(\S+)\s*$")
+_PERCENT = re.compile(r"[ \t]*%+[ \t]*cell[ \t]+(\S+)[ \t]*$")
+_GATE_CELL = re.compile(r"[ \t]*cell[ \t]+(?![=:_^+*/(\[-])(\S+)[ \t]*(?:[#%].*)?$", re.IGNORECASE)
+_SECTION = re.compile(
+    r"([ \t]*)(?:Args|Arguments|Call arguments|Parameters|Keyword Args|Inputs?|Outputs?|Returns?|"
+    r"Raises|Yields|Shapes?|Attributes|Examples?|References|See Also|Warnings?|Todo|Variables)\b"
+    r"[^\n:]{0,40}:{1,2}(?:[ \t].{0,80})?$"
+)
+
+_MATH = frozenset(["math", "katex", "mathjax", "asciimath", "displaymath"])
+_LATEX = frozenset(["latex", "tex"])
+_ASIDES = frozenset(
+    ["note", "warning", "tip", "hint", "important", "seealso", "admonition", "attention",
+     "caution", "danger", "error", "versionadded", "versionchanged", "deprecated", "todo", "topic",
+     "sidebar", "margin", "footnote", "dropdown", "exercise", "solution"]
+)  # fmt: skip
+_CODE = frozenset(
+    ["code-block", "code", "code-cell", "sourcecode", "literalinclude", "doctest", "testcode",
+     "testoutput", "testsetup", "ipython", "parsed-literal", "raw", "plot", "graphviz", "include",
+     "highlight", "mermaid", "figure", "image"]
+)  # fmt: skip
+
+
+class Blocks:
+    """Walks over a source; `hidden` and `asides` tell where prose is none or of less weight."""
+
+    def __init__(self, source: Source, *, docstring: bool = False, rst: bool = False) -> None:
+        self.rst = rst or docstring
+        self.docstring = docstring
+        self.hidden = Ranges()
+        self.asides = Ranges()
+        self.items: list[Formula | Marker] = []
+        # Marks of quotation inside formulas are no mathematics. Offsets and lines stay true.
+        self.source = source if self.rst else Source(source.name, _unquoted(source.text))
+        self.quoted = [] if self.rst else _quoted_lines(source.text)
+        self.diagnostics: list[Diagnostic] = []
+        self.latex: list[tuple[int, int]] = []  # fences of LaTeX, texts of their own
+        text = self.source.text
+        self.lines: list[tuple[int, int]] = []
+        start = 0
+        for line in text.split("\n"):
+            self.lines.append((start, start + len(line)))
+            start += len(line) + 1
+        self._after_comment = Next("-->", text)
+        self._fence_ends: dict[tuple[str, int], bool] = {}
+
+    def walk(self) -> None:
+        for start, end in self.quoted:
+            self.asides.add(start, end)
+        number = 0
+        while number < len(self.lines):
+            number = max(number + 1, self._block(number))
+        if self.docstring:
+            self._sections()
+
+    def line(self, number: int) -> str:
+        start, end = self.lines[number]
+        return self.source.text[start:end]
+
+    def _block(self, number: int) -> int:
+        """Reads the block that starts at a line, if one does; the number of the line after it."""
+        line = self.line(number)
+        stripped = line.strip()
+        if not stripped:
+            return number + 1
+        if "```" in line or "~~~" in line:
+            match = _FENCE.match(line)
+            if match:
+                return self._fence(number, match)
+        if "<!--" in line:
+            return self._html_comment(number, line)
+        if stripped.startswith("..") and (stripped == ".." or stripped[2] in " \t"):
+            return self._explicit(number, line)
+        if stripped[0] == "%":
+            named = _PERCENT.match(line)
+            if named:
+                self._mark(self.lines[number][0], named)
+                self.hidden.add(*self.lines[number])
+        elif stripped.startswith((":::", "!!!", "???", "[^")):
+            self._note(number, line)
+        elif self.rst and stripped.startswith((">>>", "...")):
+            self.hidden.add(*self.lines[number])
+        elif self.rst and stripped.endswith("::"):
+            stop = self._indented(number + 1, _indent(line))
+            if stop > number + 1:
+                self.hidden.add(self.lines[number][1], self.lines[stop - 1][1])
+                return stop
+        return number + 1
+
+    # --- fences -----------------------------------------------------------------------------------
+
+    def _fence(self, number: int, opening: re.Match[str]) -> int:
+        mark, info = opening.group(1), opening.group(2).strip()
+        word = re.split(r"[\s,}]", info.strip("{"), maxsplit=1)[0].lstrip(".=").lower()
+        start = self.lines[number][0]
+        directive = info.startswith("{")
+        if word in _ASIDES and directive:
+            stop = self._fence_end(number, mark)
+            self.hidden.add(start, self.lines[number][1])
+            if stop is not None:
+                self.asides.add(start, self.lines[stop][1])
+                self.hidden.add(*self.lines[stop])
+            return number + 1
+        stop = self._fence_end(number, mark)
+        wanted = word in _MATH or word in _LATEX or word == "gate"
+        if stop is None:
+            if wanted:
+                self.diagnostics.append(Diagnostic(
+                    "E0010", f"this {word} block is never closed",
+                    self.source.span(start + opening.start(1), start + opening.end(1)),
+                    f"end it with a line of its own: {mark}"))
+            # As Markdown has it, code without an end goes on to the end of the text.
+            self.hidden.add(start, len(self.source.text))
+            return len(self.lines)
+        self.hidden.add(start, self.lines[stop][1])
+        first, last = number + 1, stop
+        if wanted and directive:
+            while first < last and _OPTION.match(self.line(first)):
+                first += 1
+        if first < last:
+            span = self.lines[first][0], self.lines[last - 1][1]
+            if word == "gate":
+                self.items += gate_items(self.source, *span)
+            elif word in _LATEX and not directive:
+                self.latex.append(span)
+            elif wanted:
+                self._math(*span)
+        return stop + 1
+
+    def _fence_end(self, number: int, mark: str) -> int | None:
+        key = (mark[0], len(mark))
+        if self._fence_ends.get(key) is False:
+            return None
+        for index in range(number + 1, len(self.lines)):
+            line = self.line(index).strip()
+            if line.startswith(mark) and not line.strip(mark[0]):
+                return index
+        self._fence_ends[key] = False
+        return None
+
+    def _math(self, start: int, end: int) -> None:
+        for first, last in paragraphs(self.source.text, start, end):
+            span = self.source.span(first, last)
+            self.items.append(Formula(span, Style.TEX, aside=start in self.asides))
+
+    # --- comments and directives ------------------------------------------------------------------
+
+    def _html_comment(self, number: int, line: str) -> int:
+        base = self.lines[number][0]
+        column = 0
+        while True:
+            column = line.find("<!--", column)
+            if column < 0:
+                return number + 1
+            if line.count("`", 0, column) % 2:  # inside inline code
+                column += 4
+                continue
+            stop = self._after_comment(base + column + 4)
+            if stop is None:
+                return number + 1
+            inner = base + column + 4
+            named = _CELL.match(self.source.text[inner : stop.start()])
+            if named:
+                self._mark(inner, named)
+            self.hidden.add(base + column, stop.end())
+            if stop.end() > self.lines[number][1]:
+                while self.lines[number][1] < stop.end():
+                    number += 1
+                return number + 1
+            column = stop.end() - base
+
+    def _mark(self, base: int, match: re.Match[str]) -> None:
+        span = self.source.span(base + match.start(1), base + match.end(1))
+        self.items.append(Marker(match.group(1), span))
+
+    def _explicit(self, number: int, line: str) -> int:
+        """A line that starts with `..`: a directive, a footnote or a comment of rst."""
+        start = self.lines[number][0]
+        match = _DIRECTIVE.match(line)
+        stop = self._indented(number + 1, _indent(line))
+        last = self.lines[stop - 1][1]
+        if match is None:
+            if _FOOTNOTE.match(line):
+                self.asides.add(start, last)
+                return number + 1
+            comment = _COMMENT.match(line)
+            if comment:
+                named = _CELL.match(comment.group(2))
+                if named:
+                    self._mark(start + comment.start(2), named)
+                    stop = number + 1
+                self.hidden.add(start, self.lines[stop - 1][1])
+                return stop
+            return number + 1
+        name = match.group(2).lower()
+        if name == "math":
+            self.hidden.add(start, last)
+            self._math_directive(number, start + match.end(), stop)
+            return stop
+        if name in _CODE:
+            self.hidden.add(start, last)
+            return stop
+        if name in _ASIDES:
+            self.asides.add(start, last)
+        return number + 1
+
+    def _math_directive(self, number: int, argument: int, stop: int) -> None:
+        first = number + 1
+        while first < stop and _OPTION.match(self.line(first)):
+            first += 1
+        start = self.lines[first][0] if first < stop else len(self.source.text)
+        if self.source.text[argument : self.lines[number][1]].strip():
+            if first > number + 1:  # options stand between the argument and the rest
+                self._math(argument, self.lines[number][1])
+            else:
+                start = argument
+        if start < self.lines[stop - 1][1]:
+            self._math(start, self.lines[stop - 1][1])
+
+    def _indented(self, number: int, indent: int) -> int:
+        """The line after the lines from `number` that are blank or further in than `indent`."""
+        stop = number
+        while number < len(self.lines):
+            line = self.line(number)
+            if line.strip():
+                if _indent(line) <= indent:
+                    break
+                stop = number + 1
+            number += 1
+        return stop
+
+    def _note(self, number: int, line: str) -> None:
+        start = self.lines[number][0]
+        colons = _COLONS.match(line)
+        if colons:
+            self.hidden.add(*self.lines[number])
+            word = (colons.group(1) or "").strip("{}. ").split(" ")[0].lower()
+            if word in _ASIDES:
+                width = len(line.strip()) - len(line.strip().lstrip(":"))
+                stop = self._fence_end(number, ":" * width)
+                self.asides.add(start, self.lines[number if stop is None else stop][1])
+            return
+        if _ADMONITION.match(line) or _FOOTNOTE.match(line):
+            stop = self._indented(number + 1, _indent(line))
+            self.asides.add(start, self.lines[stop - 1][1])
+
+    def _sections(self) -> None:
+        """The sections of a docstring on arguments, shapes and results are asides."""
+        open_at: int | None = None
+        indent = 0
+        for number, (start, end) in enumerate(self.lines):
+            line = self.line(number)
+            if not line.strip():
+                continue
+            underlined = number + 1 < len(self.lines) and re.match(
+                r"[ \t]*-{3,}[ \t]*$", self.line(number + 1))
+            if open_at is not None and (_indent(line) <= indent and open_at != start):
+                if indent >= 0 or underlined:
+                    self.asides.add(open_at, start)
+                    open_at = None
+            if open_at is None:
+                match = _SECTION.match(line)
+                if match:
+                    open_at, indent = start, _indent(line)
+                elif underlined and _SECTION.match(line.rstrip() + ":"):
+                    # A numpy section has no indent: it goes on to the next heading.
+                    open_at, indent = start, -1
+            elif indent < 0 and underlined and not _SECTION.match(line.rstrip() + ":"):
+                self.asides.add(open_at, start)
+                open_at = None
+        if open_at is not None:
+            self.asides.add(open_at, len(self.source.text))
+        self.items = [
+            Formula(i.span, i.style, i.display, i.aside or i.span.start in self.asides)
+            if isinstance(i, Formula) and i.style is Style.TEX else i
+            for i in self.items
+        ]  # fmt: skip
+
+
+def gate_items(source: Source, start: int, end: int) -> list[Formula | Marker]:
+    """A text in gatec's own notation, cut before each `cell NAME` where it has several.
+
+    Comments right above such a line go with it.
+    """
+    markers: list[tuple[int, Marker]] = []  # where the cell's part begins
+    position = begin = start
+    for line in source.text[start:end].split("\n"):
+        match = _GATE_CELL.match(line)
+        if match:
+            first = position + match.start(1)
+            span = source.span(first, position + match.end(1))
+            markers.append((begin, Marker(match.group(1), span)))
+        position += len(line) + 1
+        if line.lstrip()[:1] not in ("#", "%"):
+            begin = position
+    items: list[Formula | Marker] = []
+    cuts = [place for place, _ in markers[1:]] if len(markers) > 1 else []
+    if len(markers) > 1:
+        cuts.insert(0, markers[0][0])
+    elif markers:
+        items.append(markers[0][1])
+    places = [start, *cuts, end]
+    for index, (first, last) in enumerate(zip(places, places[1:], strict=False)):
+        if cuts and index:
+            items.append(markers[index - 1][1])
+        if source.text[first:last].strip():
+            items.append(Formula(source.span(first, last), Style.GATE))
+    return items
+
+
+_BREAK = re.compile(r"\n[ \t]*\n\s*|\\(begin|end)\s{0,3}\{")
+
+
+def paragraphs(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Equations that blank lines part, outside every environment."""
+    found = []
+    depth = 0
+    begin = start
+    for match in _BREAK.finditer(text, start, end):
+        if match.group(1):
+            depth += 1 if match.group(1) == "begin" else -1
+        elif depth <= 0:
+            found.append((begin, match.start()))
+            begin = match.end()
+    found.append((begin, end))
+    return [_trim(text, *part) for part in found if text[part[0] : part[1]].strip()]
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    inner = text[start:end]
+    return start + len(inner) - len(inner.lstrip()), end - (len(inner) - len(inner.rstrip()))
+
+
+def _indent(line: str) -> int:
+    expanded = line.expandtabs()
+    return len(expanded) - len(expanded.lstrip())
+
+
+def _unquoted(text: str) -> str:
+    """The text with the `>` of quoted lines as spaces."""
+    if ">" not in text:
+        return text
+    return "\n".join(
+        " " * match.end() + line[match.end() :]
+        if ">" in line and (match := _QUOTE.match(line))
+        else line
+        for line in text.split("\n")
+    )
+
+
+def _quoted_lines(text: str) -> list[tuple[int, int]]:
+    if ">" not in text:
+        return []
+    found = []
+    start = 0
+    for line in text.split("\n"):
+        if ">" in line and _QUOTE.match(line):
+            found.append((start, start + len(line) + 1))
+        start += len(line) + 1
+    return found

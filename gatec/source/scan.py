@@ -1,0 +1,271 @@
+"""Find the formulas of a text: `$…$`, `\\[…\\]`, environments, roles, `.. math::`, fences."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from gatec.errors import Diagnostic, GatecError, Source
+from gatec.source import tex
+from gatec.source.blocks import Blocks, gate_items, paragraphs
+from gatec.source.document import Formula, Marker, Reading, Style
+from gatec.source.finder import Next, Ranges, environments
+
+_ENVIRONMENTS = frozenset(
+    ["equation", "align", "alignat", "flalign", "gather", "multline", "eqnarray", "displaymath",
+     "math", "dmath", "array", "aligned", "alignedat", "gathered", "split", "cases", "dcases",
+     "rcases", "matrix", "pmatrix", "bmatrix", "Bmatrix", "xalignat", "IEEEeqnarray", "subarray"]
+)  # fmt: skip
+_OPENING = (
+    r"\\begin\s{0,3}\{[A-Za-z]+\*?\}|\\[(\[]|\\\\[(\[]|\\.|\$\$?|:math:`|\{math\}`+|`+"
+)  # fmt: skip
+# What tells mathematics from an amount of money.
+_LOOKS_LIKE_MATH = re.compile(r"[\\^_={}]")
+
+
+def read_math(source: Source, kind: str) -> Reading:
+    """The formulas and cell markers of a text of this kind, in its order.
+
+    `kind` is "tex", "rst", "docstring", "markdown" or "text". Raises GatecError for a block or
+    environment that is never closed.
+    """
+    if kind == "tex":
+        hidden, asides = Ranges(), Ranges()
+        items: list[Formula | Marker] = list(tex.prepare(source, hidden, asides))
+        diagnostics: list[Diagnostic] = []
+    else:
+        blocks = Blocks(source, docstring=kind == "docstring", rst=kind == "rst")
+        blocks.walk()
+        source, hidden, asides = blocks.source, blocks.hidden, blocks.asides
+        items, diagnostics = blocks.items, blocks.diagnostics
+        for start, end in blocks.latex:
+            items += _latex_fence(source, start, end, asides)
+    text = source.text
+    definitions = Ranges()
+    macros = tex.macros(text, definitions) if "\\" in text else []
+    scanner = _Scanner(source, hidden.blank(text), asides, diagnostics, plain=kind != "tex")
+    items += scanner.scan()
+    if diagnostics:
+        raise GatecError(diagnostics)
+    if macros:
+        items = [piece for item in items for piece in _without(item, definitions)]
+    items.sort(key=lambda item: item.span.start)
+    return Reading(tuple(items), tuple(macros))
+
+
+def _latex_fence(source: Source, start: int, end: int, asides: Ranges) -> list[Formula | Marker]:
+    """A fence of LaTeX holds a text with formulas, or nothing but one formula."""
+    inside = source.text[start:end]
+    # What surrounds the fence is blank, so that offsets stay those of the whole text.
+    blank = re.sub(r"[^\n]", " ", source.text[:start]) + inside
+    hidden = Ranges()
+    items: list[Formula | Marker] = list(tex.prepare(Source(source.name, blank), hidden, asides))
+    found = _Scanner(source, hidden.blank(blank), asides, [], plain=False).scan()
+    if not found and "=" in inside:
+        found = [
+            Formula(source.span(*part), Style.TEX, aside=part[0] in asides)
+            for part in paragraphs(source.text, start, end)
+        ]
+    return items + list(found)
+
+
+def _without(item: Formula | Marker, definitions: Ranges) -> list[Formula | Marker]:
+    """A formula cut where the text defines a command."""
+    if isinstance(item, Marker) or item.style is Style.GATE:
+        return [item]
+    position, end = item.span.start, item.span.end
+    pieces = []
+    for start, stop in definitions.merged():
+        if start < end and stop > position:
+            pieces.append((position, start))
+            position = stop
+    if not pieces:
+        return [item]
+    pieces.append((position, end))
+    source = item.span.source
+    return [
+        replace(item, span=source.span(start, stop))
+        for start, stop in pieces
+        if source.text[start:stop].strip()
+    ]
+
+
+class _Scanner:
+    """Searches a text in which everything that is no prose stands as spaces."""
+
+    def __init__(
+        self, source: Source, text: str, asides: Ranges, diagnostics: list[Diagnostic], *,
+        plain: bool,
+    ) -> None:  # fmt: skip
+        self.source, self.text, self.asides = source, text, asides
+        self.diagnostics = diagnostics
+        self.plain = plain  # Markdown's rules for `$` and backticks hold
+        self.formulas: list[Formula] = []
+        self.ends, self.unclosed = environments(text) if "\\begin" in text else ({}, [])
+        self.opening = Next(_OPENING, text)
+        self.dollar = Next(r"(?<!\\)\$", text)
+        self.dollars = Next(r"(?<!\\)\$\$", text)
+        self.parenthesis = Next(r"(?<!\\)\\\)", text)
+        self.bracket = Next(r"(?<!\\)\\\]", text)
+        self.parentheses = Next(r"\\\\\)", text)
+        self.brackets = Next(r"\\\\\]", text)
+        self.backtick = Next("`", text)
+        self.blank = Next(r"\n[ \t]*\n", text)
+        self.ticks: dict[int, Next] = {}
+
+    def scan(self) -> list[Formula]:
+        for match in self.unclosed:
+            if match.group(2).rstrip("*") in _ENVIRONMENTS:
+                self._never_closed(match.group(), match.start(), match.end())
+                break
+        position = 0
+        while (match := self.opening(position)) is not None:
+            position = max(self._opened(match), match.end())
+        return self.formulas
+
+    def _opened(self, match: re.Match[str]) -> int:
+        """Reads what opens here; the position from which to search on."""
+        mark, start, inner = match.group(), match.start(), match.end()
+        if mark.startswith("\\begin"):
+            name = mark.split("{")[1].rstrip("}").rstrip("*")
+            stop = self.ends.get(start)
+            if name in _ENVIRONMENTS and stop is not None:
+                self._display(start, stop)
+                return stop
+            return inner
+        if mark == "$$":
+            return self._dollars(start, inner)
+        if mark == "$":
+            return self._dollar(start, inner)
+        if mark in ("\\[", "\\\\["):
+            if mark == "\\\\[" and not self.plain:
+                return inner  # a row's end with its spacing
+            return self._bracketed(mark, start, inner)
+        if mark in ("\\(", "\\\\("):
+            if mark == "\\\\(" and not self.plain:
+                return inner
+            closing = (self.parenthesis if mark == "\\(" else self.parentheses)(inner)
+            if closing is None or self._broken(inner, closing.start()):
+                return inner
+            self._inline(start, inner, closing.start(), closing.end())
+            return closing.end()
+        if mark.startswith((":math:", "{math}")):
+            closing = self.backtick(inner)
+            if closing is None or self._broken(inner, closing.start()):
+                return inner
+            self._inline(start, inner, closing.start(), closing.end())
+            return closing.end()
+        if mark.startswith("`") and self.plain:
+            return self._code(mark, inner)
+        return inner
+
+    # --- delimiters -------------------------------------------------------------------------------
+
+    def _dollars(self, start: int, inner: int) -> int:
+        closing = self.dollars(inner)
+        if closing is None:
+            self._maybe_never_closed("$$", start, inner)
+            return inner
+        content = self.text[inner : closing.start()]
+        gap = self.blank(inner)
+        if gap is not None and gap.start() < closing.start():
+            # `$$ … $$` over a blank line: where mathematics ends and prose follows, the closing
+            # mark was forgotten, and what closes here opens the next formula.
+            tail = content[content.rstrip().rfind("\n\n") + 1 :]
+            head = self.text[inner : gap.start()]
+            if "=" in head and not _LOOKS_LIKE_MATH.search(tail) and len(tail.split()) > 2:
+                self._never_closed("$$", start, inner)
+                return gap.start()
+        if content.strip():
+            self._display(inner, closing.start())
+        return closing.end()
+
+    def _dollar(self, start: int, inner: int) -> int:
+        if self.plain and self.text[inner : inner + 1] == "`":  # $`…`$
+            stop = self.text.find("`$", inner + 1, inner + 2000)
+            if stop > 0 and not self._broken(inner, stop):
+                self._inline(start, inner + 1, stop, stop + 2)
+                return stop + 2
+        closing = self.dollar(inner)
+        if closing is None or closing.start() == inner or self._broken(inner, closing.start()):
+            return inner
+        stop = closing.start()
+        if self.plain:
+            tight = not self.text[inner].isspace() and not self.text[stop - 1].isspace()
+            amount = self.text[stop + 1 : stop + 2].isdigit() or not tight
+            # Bounded, since every `$` asks.
+            content = self.text[inner : min(stop, inner + 2000)]
+            if amount and (
+                content[:1].isdigit() or not re.search(r"[\\=]|\w[\^_]", content)
+            ):
+                return inner
+        self._inline(start, inner, stop, stop + 1)
+        return stop + 1
+
+    def _bracketed(self, mark: str, start: int, inner: int) -> int:
+        closing = (self.bracket if mark == "\\[" else self.brackets)(inner)
+        if closing is None:
+            if mark == "\\[":
+                self._maybe_never_closed(mark, start, inner)
+            return inner
+        if self.text[inner : closing.start()].strip():
+            self._display(inner, closing.start())
+        return closing.end()
+
+    def _code(self, mark: str, inner: int) -> int:
+        """Inline code is passed over; backticks that quote (``so'') are not."""
+        size = len(mark)
+        if size not in self.ticks:
+            self.ticks[size] = Next(rf"(?<!`)`{{{size}}}(?!`)", self.text)
+        closing = self.ticks[size](inner)
+        if closing is None or closing.start() - inner > 1000:
+            return inner
+        content = self.text[inner : closing.start()]
+        if "\n" in content or "''" in content:
+            return inner
+        return closing.end()
+
+    def _broken(self, start: int, stop: int) -> bool:
+        """Whether a blank line stands between."""
+        gap = self.blank(start)
+        return gap is not None and gap.start() < stop
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def _display(self, start: int, stop: int) -> None:
+        for first, last in paragraphs(self.text, start, stop):
+            span = self.source.span(first, last)
+            self.formulas.append(Formula(span, Style.TEX, aside=first in self.asides))
+
+    def _inline(self, before: int, start: int, stop: int, after: int) -> None:
+        if not self.text[start:stop].strip():
+            return
+        # A formula on a line of its own is displayed, whatever stray mark stands beside it.
+        begin = self.text.rfind("\n", max(0, before - 40), before)
+        begin = begin + 1 if begin >= 0 else (0 if before <= 40 else before - 40)
+        end = self.text.find("\n", after, after + 40)
+        end = end if end >= 0 else min(len(self.text), after + 40)
+        around = self.text[begin:before] + self.text[after:end]
+        display = "=" in self.text[start:stop] and len(_letters(around)) <= 2
+        span = self.source.span(start, stop)
+        self.formulas.append(Formula(span, Style.TEX, display, start in self.asides))
+
+    def _maybe_never_closed(self, mark: str, start: int, inner: int) -> None:
+        head = self.text[inner : inner + 300]
+        if "=" in head and "\\" in head or re.match(r"\s*[\w\\{}^]{1,20}\s*=", head):
+            self._never_closed(mark, start, inner)
+
+    def _never_closed(self, mark: str, start: int, end: int) -> None:
+        if len(self.diagnostics) >= 20:
+            return
+        closing = {"$$": "$$", "\\[": "\\]"}.get(mark, mark.replace("begin", "end"))
+        self.diagnostics.append(Diagnostic(
+            "E0010", f"'{mark}' is never closed", self.source.span(start, end),
+            f"add '{closing}' where the mathematics ends"))
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text if char.isalnum())
+
+
+__all__ = ["gate_items", "read_math"]

@@ -1,0 +1,106 @@
+"""What only LaTeX has: comments, verbatim text, and the commands a text defines for itself."""
+
+from __future__ import annotations
+
+import re
+
+from gatec.errors import Source
+from gatec.source.document import Marker
+from gatec.source.finder import Next, Ranges, environments, partners
+
+Macro = tuple[str, int, str]
+
+_VERBATIM = frozenset(
+    ["verbatim", "Verbatim", "lstlisting", "minted", "comment", "filecontents", "tikzpicture",
+     "algorithmic", "thebibliography"]
+)  # fmt: skip
+_ASIDE = frozenset(["remark", "note", "exercise", "problem", "quote", "quotation", "footnotesize"])
+# An escaped character is skipped: `\%` starts no comment, `\\%` does.
+_COMMENT = re.compile(r"\\.|%([^\n]*)|\\verb\*?([^\sA-Za-z])", re.DOTALL)
+_CELL = re.compile(r"%*[ \t]*cell[ \t]+(\S+)[ \t]*$")
+
+
+def prepare(source: Source, hidden: Ranges, asides: Ranges) -> list[Marker]:
+    """Hide what is no text of a `.tex` file, note its asides, and give its cell markers."""
+    text = source.text
+    markers = []
+    for match in _COMMENT.finditer(text):
+        comment = match.group(1)
+        if comment is not None:
+            hidden.add(match.start(), match.end())
+            named = _CELL.match(comment)
+            if named:
+                start = match.start(1) + named.start(1)
+                markers.append(Marker(named.group(1), source.span(start, start + len(named[1]))))
+    _hide_verb(text, hidden)
+    ends, _ = environments(hidden.blank(text))
+    for start, end in ends.items():
+        name = text[text.index("{", start) + 1 : text.index("}", start)].strip().rstrip("*")
+        if name in _VERBATIM:
+            hidden.add(start, end)
+        elif name in _ASIDE:
+            asides.add(start, end)
+        elif name == "document":
+            hidden.add(end, len(text))
+    closing = Next(r"\\fi(?![A-Za-z])", text)
+    for match in re.finditer(r"\\iffalse(?![A-Za-z])", text):
+        stop = closing(match.end())
+        if stop is not None:
+            hidden.add(match.start(), stop.end())
+    braces: dict[int, int] | None = None
+    for match in re.finditer(r"\\(?:footnote|marginpar|todo)\s{0,3}(?=\{)", text):
+        braces = partners(text) if braces is None else braces
+        asides.add(match.start(), braces.get(match.end(), match.end()))
+    return markers
+
+
+def _hide_verb(text: str, hidden: Ranges) -> None:
+    for match in re.finditer(r"\\verb\*?([^\sA-Za-z*])([^\n]{0,1000})", text):
+        stop = match.group(2).find(match.group(1))
+        if stop >= 0:
+            hidden.add(match.start(), match.start(2) + stop + 1)
+
+
+_NEW = re.compile(
+    r"\\(?:new|renew|provide)command\*?\s{0,3}\{?\s{0,3}(\\[A-Za-z]+)\s{0,3}\}?\s{0,3}"
+    r"(?:\[(\d)\])?\s{0,3}(?:\[([^\]\n]{0,200})\])?\s{0,3}(?=\{)"
+    r"|\\(?:DeclareMathOperator|DeclareRobustCommand)\*?\s{0,3}\{?\s{0,3}(\\[A-Za-z]+)\s{0,3}\}?"
+    r"\s{0,3}(?=\{)"
+    r"|\\[gex]?def\s{0,3}(\\[A-Za-z]+)\s{0,3}((?:#\d){0,9})\s{0,3}(?=\{)"
+    r"|\\let\s{0,3}(\\[A-Za-z]+)\s{0,3}=?\s{0,3}(\\[A-Za-z]+)"
+)
+
+
+def macros(text: str, hidden: Ranges) -> list[Macro]:
+    """The commands that a text defines, the last definition of each; their text is hidden."""
+    found: dict[str, Macro] = {}
+    braces: dict[int, int] | None = None
+    for match in _NEW.finditer(text):
+        new, count, default, operator, define, arguments, let, other = match.groups()
+        if let:
+            found[let] = (let, 0, other)
+            hidden.add(match.start(), match.end())
+            continue
+        braces = partners(text) if braces is None else braces
+        stop = braces.get(match.end())
+        if stop is None:
+            continue
+        body = text[match.end() + 1 : stop]
+        hidden.add(match.start(), stop + 1)
+        if operator:
+            robust = "Robust" in match.group()
+            found[operator] = (operator, 0, body if robust else rf"\operatorname{{{body}}}")
+        elif define:
+            found[define] = (define, arguments.count("#"), body)
+        else:
+            arity = int(count or 0)
+            if default is not None and arity:
+                # An optional first argument is always left out here: its default stands.
+                body = re.sub(r"#(\d)", lambda m, d=default: _shift(m.group(1), d), body)
+                arity -= 1
+            found[new] = (new, arity, body)
+    return list(found.values())
+
+
+def _shift(number: str, default: str) -> str:
+    return default if number == "1" else f"#{int(number) - 1}"
