@@ -1,3 +1,45 @@
-"""gatec: compile the equations of a gated recurrent cell to NumPy, PyTorch, C and CUDA-C."""
+"""gatec: compile the equations of a gated recurrent cell to NumPy, PyTorch, C and CUDA-C.
+
+    import gatec
+    LSTM = gatec.load("lstm").LSTM            # a torch.nn.Module class
+    code = gatec.compile("cell.gate", "numpy")  # the text of a module
+    print(gatec.parse("h_t = tanh(W x_t + U h_{t-1} + b)"))
+
+In a notebook, `%load_ext gatec` gives the cell magic `%%gate`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gatec.api import compile, load, parse
+    from gatec.errors import GatecError
+
+__all__ = ["GatecError", "__version__", "compile", "load", "parse"]
+
+
+def __getattr__(name: str) -> Any:
+    # Nothing is imported before it is used: the command line must start at once.
+    if name == "GatecError":
+        from gatec.errors import GatecError
+
+        return GatecError
+    if name in __all__:
+        from gatec import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'gatec' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext gatec`."""
+    from gatec import notebook
+
+    notebook.register(shell)
