@@ -36,11 +36,13 @@ ALLOWED = {
 
 
 def modules():
+    found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         if parts[0] in ("grammars", "templates", "specs"):
             continue
-        yield ".".join(parts).removesuffix(".__init__"), path
+        found.append((".".join(parts).removesuffix(".__init__"), path))
+    return found
 
 
 def imports(path):
@@ -106,5 +108,6 @@ def test_import_gatec_is_light():
 
 
 def test_compiling_imports_neither_torch_nor_numpy(tmp_path):
-    code = f"from gatec.cli import main; main(['compile', 'lstm', '-t', 'all', '-o', {str(tmp_path)!r}])"
+    words = ["compile", "lstm", "-t", "all", "-o", str(tmp_path)]
+    code = f"from gatec.cli import main; assert main({words}) == 0"
     assert not loaded(code) & {"torch", "numpy"}
