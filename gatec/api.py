@@ -9,17 +9,16 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from types import ModuleType
 
 from gatec import compiler, source
 from gatec.errors import Diagnostic, GatecError
-from gatec.ir import Cell
-from gatec.syntax import Mention
+from gatec.resolve import Resolution
+from gatec.show_latex import align
 
 
-@dataclass(frozen=True)
-class Parsed:
+@dataclass(frozen=True, repr=False)
+class Parsed(Resolution):
     """What gatec understood of a cell. Printed, it says what `gatec show` says.
 
     cell      the meaning: inputs, states, parameters with shapes, equations
@@ -27,25 +26,19 @@ class Parsed:
     warnings  what is odd, but no error
     """
 
-    cell: Cell
-    mentions: tuple[Mention, ...]
-    warnings: tuple[Diagnostic, ...]
-
-    @cached_property
-    def text(self) -> str:
-        from gatec import show
-
-        return show.text(self)
+    @classmethod
+    def of(cls, found: Resolution) -> Parsed:
+        return cls(found.cell, found.mentions, found.warnings)
 
     @property
     def latex(self) -> str:
         """The equations as LaTeX, every product and grouping explicit."""
-        from gatec.show_latex import align
-
         return align(self.cell)
 
     def __str__(self) -> str:
-        return self.text
+        from gatec import show
+
+        return show.text(self)
 
     def __repr__(self) -> str:
         return f"<gatec cell {self.cell.name}: {len(self.cell.equations)} equations>"
@@ -56,8 +49,7 @@ class Parsed:
 
 def parse(spec: str | os.PathLike[str], *, cell: str | None = None) -> Parsed:
     """What a spec means. Raises GatecError with every error of the text."""
-    found = compiler.front(_unit(spec, cell).document)
-    return Parsed(found.cell, found.mentions, found.warnings)
+    return Parsed.of(compiler.front(_unit(spec, cell).document))
 
 
 def compile(

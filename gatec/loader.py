@@ -48,7 +48,7 @@ def module(text: str, stem: str) -> ModuleType:
         raise
     for value in list(vars(made).values()):
         if isinstance(value, type) and value.__module__ == name:
-            copyreg.pickle(value, _Pickler(text, stem))  # type: ignore[arg-type]
+            copyreg.pickle(value, _Pickler(text, stem))
     return made
 
 

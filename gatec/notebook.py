@@ -9,9 +9,12 @@ The cell's class (with `-t numpy`: the module) is then a variable of that name.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any, Protocol
 
 from gatec.errors import GatecError
+
+_IN_IPYTHON = "IPython.core.error"
 
 
 class Shell(Protocol):
@@ -33,15 +36,20 @@ def register(shell: Shell) -> None:
 
 
 def _gate(shell: Shell, line: str, body: str) -> Any:
-    from gatec import api, loader, source
+    from gatec import compiler, loader, source
+    from gatec.api import Parsed
 
     name, target = _options(line)
+
+    def named(document: source.Document) -> source.Document:
+        return document if document.declared or not name else replace(document, name=name)
+
     try:
         units = [
-            api.compiler.Unit("<notebook>", document, api.compiler.safe_stem(document.stem))
-            for document in source.read_text(body, name=name or "Cell")
+            compiler.Unit("<notebook>", document, compiler.safe_stem(document.stem))
+            for document in map(named, source.read_text(body, "<notebook>"))
         ]
-        made = [(unit, api.compiler.compile_unit(unit, [target])) for unit in units]
+        made = [(unit, compiler.compile_unit(unit, [target])) for unit in units]
     except GatecError as error:
         raise _refusal(error) from None
     shown = []
@@ -51,7 +59,7 @@ def _gate(shell: Shell, line: str, body: str) -> Any:
         module = loader.module(text, unit.stem)
         called = found.cell.name
         shell.push({called: module if target == "numpy" else getattr(module, called)})
-        shown.append(api.Parsed(found.cell, found.mentions, found.warnings))
+        shown.append(Parsed.of(found))
     return shown[0] if len(shown) == 1 else shown
 
 
@@ -68,13 +76,12 @@ def _options(line: str) -> tuple[str | None, str]:
 
 
 def _refusal(error: GatecError) -> Exception:
-    return _usage(str(error)) if "IPython" in sys.modules else error
+    return _usage(str(error)) if _IN_IPYTHON in sys.modules else error
 
 
 def _usage(message: str) -> Exception:
     """An error that a notebook shows without a traceback."""
-    if "IPython" not in sys.modules:
+    if _IN_IPYTHON not in sys.modules:
         return ValueError(message)
-    from IPython.core.error import UsageError
-
-    return UsageError(message)  # type: ignore[no-any-return]
+    error: type[Exception] = sys.modules[_IN_IPYTHON].UsageError
+    return error(message)

@@ -17,7 +17,7 @@ from gatec.expr import (
     Slice,
     rewrite,
 )
-from gatec.ir import Cell
+from gatec.ir import Cell, Constant, Equation, Input, Param, State
 from gatec.ops import ADDITIVE, ATOM, MULTIPLICATIVE, OPS, POWER, UNARY
 
 
@@ -31,11 +31,14 @@ def align(cell: Cell) -> str:
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}\n"
 
 
+_Named = Input | State | Param | Constant | Equation
+
+
 class _Printer:
     """Prints expressions of one cell by the symbols of its names."""
 
     def __init__(self, cell: Cell) -> None:
-        tables = {
+        tables: dict[str, tuple[_Named, ...]] = {
             "input": cell.inputs,
             "state": cell.states,
             "param": cell.params,
@@ -45,7 +48,7 @@ class _Printer:
         self.symbols = {
             (kind, item.name): item.symbol or rf"\mathrm{{{_escaped(item.name)}}}"
             for kind, items in tables.items()
-            for item in items  # type: ignore[attr-defined]
+            for item in items
         }
         self.sizes = {size.name: size.symbol for size in cell.sizes}
 
