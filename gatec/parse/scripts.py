@@ -107,7 +107,7 @@ def label(tokens: Iterable[Token], level: int = 0) -> str:
             elif inner and inner[0].type == "PRIME":
                 pieces.append("prime")
             elif level < 8:
-                pieces.append(label(inner, level + 1))
+                pieces.append("_" + label(inner, level + 1))
         elif kind == "ACCENT":
             accent = str(token)
         elif kind in ("NAME", "WORDS", "TEXTNAME"):
@@ -125,9 +125,14 @@ def label(tokens: Iterable[Token], level: int = 0) -> str:
             pieces.append("over")
         elif kind == "COMPARE":
             pieces.append({"<": "lt", ">": "gt"}.get(str(token), "cmp"))
-    # Letters join (W_{xf} is W_xf); words keep their boundaries.
-    joiner = "" if all(len(piece) == 1 for piece in pieces) else "_"
-    return joiner.join(pieces)
+    # Letters and numbers join (W_{xf1} is W_xf1); words keep their boundaries.
+    letters = all(
+        len(piece) == 1 or piece.isdigit() or piece.startswith("_") for piece in pieces
+    )
+    return "".join(
+        piece if letters or not index or piece.startswith("_") else "_" + piece
+        for index, piece in enumerate(pieces)
+    )
 
 
 def survey(statements: Iterable[Sequence[Token]]) -> Context:
