@@ -13,7 +13,7 @@ PACKAGE = Path(gatec.__file__).parent
 
 # From the bottom to the top; a module imports from its own layer and those below.
 LAYERS = [
-    ["gatec", "errors", "resources"],
+    ["gatec", "errors", "resources", "cache"],
     ["ops"],
     ["syntax", "expr", "ir", "names"],
     ["source", "parse", "resolve", "interpret", "adjoint", "passes", "analyse", "show_ir"],

@@ -16,6 +16,7 @@ from lark import Lark, Token
 
 from gatec import resources
 from gatec.errors import Diagnostic, Source
+from gatec.parse import tables
 from gatec.parse.tokens import (
     ACCENTS,
     CLOSERS,
@@ -40,7 +41,7 @@ class Script(Token):
 @cache
 def parser() -> Lark:
     grammar = (resources.folder("grammars") / "gate.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="basic", start=["start", "sum"], maybe_placeholders=False)
+    return tables.load(grammar)
 
 
 def normalise(text: str) -> str:
