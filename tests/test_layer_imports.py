@@ -19,7 +19,7 @@ LAYERS = [
     ["source", "parse", "resolve", "interpret", "adjoint", "passes", "analyse", "show_ir"],
     ["backends", "equivalence", "runtime", "native", "loader", "files", "outputs"],
     ["compiler"],
-    ["show", "show_latex", "show_svg", "api"],
+    ["show", "show_latex", "show_svg", "show_text", "api"],
     ["console", "commands", "notebook"],
     ["cli", "__main__"],
 ]
