@@ -112,6 +112,8 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
         return [child for child in children if not isinstance(child, Token)]
 
     def name(self, children: Children) -> Symbol:
+        if isinstance(children[0], Token) and children[0].type == "LBRACE":
+            children = [children[1], *children[3:]]
         made = self.item(children)
         if not isinstance(made, Symbol):
             raise GatecError(Diagnostic("E0401", "a declaration names one quantity", made.span,

@@ -30,6 +30,7 @@ from gatec.syntax import (
     Sum,
     Symbol,
     Transpose,
+    symbols,
     text,
 )
 
@@ -151,7 +152,7 @@ class Elaborator:
     def _undefined(self, symbol: Symbol) -> tuple[Quantity, int]:
         """A name no equation defines: an input where it is timed, else a parameter."""
         table = self.table
-        key, offset = table._reference_key(symbol)
+        key, offset = table.reference_key(symbol)
         if symbol.time is not None or (table.primed and symbol.key.primes):
             self._check_known(symbol, key)
             newest = max([offset, 0, *self._offsets(key)]) if not table.primed else 0
@@ -179,32 +180,49 @@ class Elaborator:
 
     def survey(self) -> None:
         """Note every timed use of the names that no equation defines."""
-        from gatec.syntax import symbols
-
         table = self.table
         self._timed: dict[Key, list[int]] = {}
         primed: set[Key] = set()
         for definition in table.definitions:
             for symbol in symbols(definition.right):
-                key, offset = table._reference_key(symbol)
+                key, offset = table.reference_key(symbol)
                 if key in table.quantities:
                     continue
                 if symbol.time is not None:
                     self._timed.setdefault(key, []).append(offset)
                 elif table.primed and symbol.key.primes:
                     primed.add(key)
-        declared = any(q.kind == "input" for q in table.quantities.values())
+        declared = [q for q in table.quantities.values() if q.kind == "input"]
         self.plain_inputs = not self._timed and not declared
+        self._declared_inputs(declared)
         if table.primed and primed:
             for key in primed:
                 # x' is the present input, x the one before.
                 symbol = next(
                     s for d in table.definitions for s in symbols(d.right)
-                    if table._reference_key(s) == (key, 0)
+                    if table.reference_key(s) == (key, 0)
                 )
                 table.quantities[key] = Quantity(
                     key, "input", symbol.span, timed=True, rule="primed, and no equation defines it")
             self.plain_inputs = False
+
+    def _declared_inputs(self, declared: list[Quantity]) -> None:
+        """The newest use of a declared input is its present, as for those found by use."""
+        table = self.table
+        offsets: dict[Key, list[int]] = {}
+        primed: set[Key] = set()
+        for definition in table.definitions:
+            for symbol in symbols(definition.right):
+                key, offset = table.reference_key(symbol)
+                if symbol.time is not None:
+                    offsets.setdefault(key, []).append(offset)
+                elif table.primed and symbol.key.primes:
+                    primed.add(key)
+        for quantity in declared:
+            if table.primed:
+                quantity.timed = quantity.key in primed
+            else:
+                quantity.offset = max([0, *offsets.get(quantity.key, ())])
 
     def _check_known(self, symbol: Symbol, key: Key) -> None:
         """Report a timed name that is more likely misspelt than an input."""
@@ -230,17 +248,15 @@ class Elaborator:
             self._error("E0201", f"'{key}' is not defined", symbol.span, hint)
 
     def _read_keys(self) -> set[Key]:
-        from gatec.syntax import symbols
-
         if not hasattr(self, "_reads"):
             self._reads = {
-                self.table._reference_key(symbol)[0]
+                self.table.reference_key(symbol)[0]
                 for definition in self.table.definitions
                 for symbol in symbols(definition.right)
             }
             if self.table.definitions:
                 last = self.table.definitions[-1].names[-1]
-                self._reads.add(self.table._defined_key(last)[0])
+                self._reads.add(self.table.defined_key(last)[0])
             for declaration in self.table.module.declarations:
                 if declaration.kind in ("output", "state"):
                     self._reads |= {name.key for name in declaration.names}

@@ -82,6 +82,7 @@ class Table:
         self.initials: dict[Key, tuple[Node, Span]] = {}
         self.diagnostics: list[Diagnostic] = []
         self.passed_over: list[tuple[Equation, str]] = []
+        self._conflicts: list[tuple[Definition, Definition]] = []
         self.primed = module.index is None
         # Declared constants and parameters whose names also stand for quantities with time.
         timed = {symbol.key for equation in module.equations
@@ -99,10 +100,11 @@ class Table:
         chosen = self._initial_values(chosen)
         if not self.module.strict:
             chosen = self._connected(chosen)
+        self._report_conflicts(chosen)
         self.definitions = chosen
         for definition in chosen:
             for symbol in definition.names:
-                key, offset = self._defined_key(symbol)
+                key, offset = self.defined_key(symbol)
                 quantity = Quantity(key, "var", symbol.span, offset=offset,
                                     timed=self._is_timed(symbol))
                 self.quantities[key] = quantity
@@ -117,7 +119,7 @@ class Table:
             found.append(Definition(names, equation.right, equation))
         return found
 
-    def _defined_key(self, symbol: Symbol) -> tuple[Key, int]:
+    def defined_key(self, symbol: Symbol) -> tuple[Key, int]:
         """The key a left side defines, and the offset of its time."""
         if self.primed and symbol.key.primes:
             return strip_prime(symbol.key), 0
@@ -140,7 +142,7 @@ class Table:
         order: list[Definition] = []
         dropped: set[int] = set()
         for definition in candidates:
-            keys = [self._defined_key(symbol)[0] for symbol in definition.names]
+            keys = [self.defined_key(symbol)[0] for symbol in definition.names]
             if len(set(keys)) < len(keys):
                 self._error("E0202", "a stack defines one name twice", definition.equation.left.span)
             clash = next((by_key[key] for key in keys if key in by_key), None)
@@ -159,14 +161,22 @@ class Table:
                 by_key.update(dict.fromkeys(keys, definition))
                 order.append(definition)
             else:
-                name = keys[0]
-                self._error(
-                    "E0202", f"'{name}' is defined twice, with two different right sides",
-                    definition.equation.span,
-                    "keep one of the two" if self.module.strict else
-                    "keep one of the two, or mark the cells: <!-- cell NAME -->",
-                    (Note("it is defined here first", clash.equation.span),))
+                self._conflicts.append((definition, clash))
         return [definition for definition in order if id(definition) not in dropped]
+
+    def _report_conflicts(self, chosen: list[Definition]) -> None:
+        """Two right sides for one name are an error, unless the cell needs neither."""
+        kept = {id(definition) for definition in chosen}
+        for definition, clash in self._conflicts:
+            if id(clash) not in kept:
+                self.passed_over.append((definition.equation, "the cell does not need it"))
+                continue
+            self._error(
+                "E0202", f"'{self.defined_key(definition.names[0])[0]}' is defined twice, with "
+                "two different right sides", definition.equation.span,
+                "keep one of the two" if self.module.strict else
+                "keep one of the two, or mark the cells: <!-- cell NAME -->",
+                (Note("it is defined here first", clash.equation.span),))
 
     def _weaker(self, one: Definition, other: Definition) -> bool:
         """Whether `one` gives way to `other` in a prose document."""
@@ -187,7 +197,7 @@ class Table:
 
     def _initial_values(self, chosen: list[Definition]) -> list[Definition]:
         """`h_0 = 0` gives a state's initial value."""
-        keys = {self._defined_key(symbol)[0] for d in chosen for symbol in d.names}
+        keys = {self.defined_key(symbol)[0] for d in chosen for symbol in d.names}
         kept = []
         for definition in chosen:
             symbol = definition.names[0]
@@ -202,9 +212,9 @@ class Table:
 
     def _connected(self, chosen: list[Definition]) -> list[Definition]:
         """In prose, what timed quantities need; everything else is a mention."""
-        by_key = {self._defined_key(s)[0]: d for d in chosen for s in d.names}
+        by_key = {self.defined_key(s)[0]: d for d in chosen for s in d.names}
         reads = {
-            id(d): {self._reference_key(s)[0] for s in symbols(d.right)} for d in chosen
+            id(d): {self.reference_key(s)[0] for s in symbols(d.right)} for d in chosen
         }
         wanted = [
             d for d in chosen
@@ -235,11 +245,11 @@ class Table:
 
     def _recurs(self, definition: Definition, by_key: dict[Key, Definition]) -> bool:
         for symbol in symbols(definition.right):
-            key, offset = self._reference_key(symbol)
+            key, offset = self.reference_key(symbol)
             other = by_key.get(key)
             if other is None:
                 continue
-            own = self._defined_key(next(s for s in other.names if self._defined_key(s)[0] == key))
+            own = self.defined_key(next(s for s in other.names if self.defined_key(s)[0] == key))
             if (symbol.time is not None or self.primed) and offset < own[1]:
                 return True
         return False
@@ -251,13 +261,13 @@ class Table:
         owner: dict[Key, int] = {}
         group: dict[int, list[Definition]] = {}
         for definition in definitions:
-            keys = {self._defined_key(s)[0] for s in definition.names} | reads[id(definition)]
+            keys = {self.defined_key(s)[0] for s in definition.names} | reads[id(definition)]
             mine = [definition]
             number = len(group)
             for key in keys:
                 other = owner.get(key)
                 defined = any(
-                    self._defined_key(s)[0] == key for d in definitions for s in d.names
+                    self.defined_key(s)[0] == key for d in definitions for s in d.names
                 ) if other is not None else False
                 if other is not None and other in group and defined:
                     mine = group.pop(other) + mine
@@ -281,7 +291,7 @@ class Table:
 
     # --- references -----------------------------------------------------------------------------
 
-    def _reference_key(self, symbol: Symbol) -> tuple[Key, int]:
+    def reference_key(self, symbol: Symbol) -> tuple[Key, int]:
         """The key and the time offset that a symbol on a right side reads."""
         if self.primed and symbol.key.primes:
             return strip_prime(symbol.key), 0
@@ -291,7 +301,7 @@ class Table:
 
     def lookup(self, symbol: Symbol) -> tuple[Quantity | None, int]:
         """The quantity a symbol reads and its lag (meaningless for parameters)."""
-        key, offset = self._reference_key(symbol)
+        key, offset = self.reference_key(symbol)
         quantity = self.quantities.get(key)
         if quantity is None:
             return None, 0

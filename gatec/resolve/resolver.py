@@ -129,14 +129,31 @@ class Resolver:
                 self._error("E0405", f"the output '{key}' is never computed", span,
                             f"did you mean '{near}'?" if near else f"add an equation for {key}")
             return None
+        moving = self._moving()
         for definition in reversed(self.table.definitions):
-            quantity = self.table.quantities[
-                self.table._defined_key(definition.names[-1])[0]]
-            if quantity.timed or quantity.lags or not any(
-                q.timed for q in self.table.quantities.values() if q.kind == "var"
-            ):
+            quantity = self.table.quantities[self.table.defined_key(definition.names[-1])[0]]
+            if quantity.timed or id(quantity) in moving:
                 return quantity
         return None
+
+    def _moving(self) -> set[int]:
+        """The quantities that change from step to step: not made of parameters alone."""
+        readers: dict[int, list[int]] = {}
+        moving = []
+        for quantity, value, _ in self.equations:
+            for node in _nodes(value):
+                if node.kind == "ref":
+                    read, lag = node.data
+                    readers.setdefault(id(read), []).append(id(quantity))
+                    if read.kind == "input" or lag > 0:
+                        moving.append(id(quantity))
+        found = set(moving)
+        while moving:
+            for reader in readers.get(moving.pop(), ()):
+                if reader not in found:
+                    found.add(reader)
+                    moving.append(reader)
+        return found
 
     def _check_interface(self, states: list[Quantity]) -> None:
         first = self.table.definitions[0].equation.span

@@ -22,7 +22,7 @@ def unstack(
     definition: Definition, table: Table, elaborator: Elaborator, solver: Solver
 ) -> Iterator[tuple[Quantity, Typed]]:
     """The equations of a definition: one, or one per name of a stack."""
-    quantities = [table.quantities[table._defined_key(symbol)[0]] for symbol in definition.names]
+    quantities = [table.quantities[table.defined_key(symbol)[0]] for symbol in definition.names]
     if len(quantities) == 1:
         yield quantities[0], elaborator.node(definition.right)
         return
