@@ -34,24 +34,20 @@ def read(
     cannot be read or holds no mathematics.
     """
     if spec == "-":
-        stream = sys.stdin if stdin is None else stdin
-        data = getattr(stream, "buffer", stream).read(MAX_BYTES + 1)
-        data = data.encode("utf-8", "replace") if isinstance(data, str) else data
-        if len(data) > MAX_BYTES:
-            raise files.too_large("<stdin>")
+        data = files.read_stream(sys.stdin if stdin is None else stdin, "<stdin>")
         return _from_bytes(data, "<stdin>", "cell", None, cell)
     if spec.startswith("doc:"):
         from gatec.source.python import docstring
 
         address, _, fragment = spec.partition("#")
         source, name = docstring(address)
-        _check_size(source)
+        if len(source.text) > MAX_BYTES:
+            raise files.too_large(spec)
         readings = [read_math(source, "docstring")]
         return documents(readings, source, name, name.lower(), cell or fragment or None)
-    path, fragment = _locate(spec)
+    path, label = _locate(spec)
     kind = files.KINDS.get(path.suffix.lower())
-    data = files.read_bytes(path)
-    return _from_bytes(data, str(path), path.stem, kind, cell or fragment)
+    return _from_bytes(files.read_bytes(path), str(path), path.stem, kind, cell or label)
 
 
 def read_text(
@@ -64,11 +60,8 @@ def read_text(
     """
     path = Path(name)
     kind = kind or files.KINDS.get(path.suffix.lower())
-    data = text.encode("utf-8", "replace")
-    if len(data) > (files.MAX_NOTEBOOK_BYTES if kind == "notebook" else MAX_BYTES):
-        raise files.too_large(name)
     stem = path.stem if path.suffix else "cell"
-    return _from_bytes(data, name, stem, kind, cell)
+    return _from_bytes(text.encode("utf-8", "replace"), name, stem, kind, cell)
 
 
 def _locate(spec: str) -> tuple[Path, str | None]:
@@ -91,21 +84,22 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _check_size(source: Source) -> None:
-    if len(source.text) > MAX_BYTES:
-        raise files.too_large(source.name)
-
-
 def _from_bytes(
     data: bytes, name: str, stem: str, kind: str | None, cell: str | None
 ) -> tuple[Document, ...]:
-    source = files.decode(data, name, kind or _kind(data.decode("utf-8", "replace")))
+    if kind is None:
+        kind = _kind(data[:MAX_BYTES].decode("utf-8", "replace"))
+    limit = files.MAX_NOTEBOOK_BYTES if kind == "notebook" else MAX_BYTES
+    if len(data) > limit:
+        raise files.too_large(name, limit)
+    source = files.decode(data, name, kind)
     if not source.text.strip():
-        raise fail("E0006", "this is empty", name,
-                   "write an equation, as in h_t = \\tanh(W x_t + U h_{t-1})")
-    kind = kind or _kind(source.text)
-    if kind != "notebook":
-        _check_size(source)
+        raise fail(
+            "E0006",
+            "this is empty",
+            name,
+            "write an equation, as in h_t = \\tanh(W x_t + U h_{t-1})",
+        )
     return documents(_readings(source, kind), source, stem, stem, cell)
 
 

@@ -6,6 +6,7 @@ One walk over the lines. What it leaves untouched, `scan` searches for formulas 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from gatec.errors import Diagnostic, Source
 from gatec.source.document import Formula, Marker, Style
@@ -27,6 +28,8 @@ _SECTION = re.compile(
     r"Raises|Yields|Shapes?|Attributes|Examples?|References|See Also|Warnings?|Todo|Variables)\b"
     r"[^\n:]{0,40}:{1,2}(?:[ \t].{0,80})?$"
 )
+
+_UNDERLINE = re.compile(r"[ \t]*[-=]{3,}[ \t]*$")
 
 _MATH = frozenset(["math", "katex", "mathjax", "asciimath", "displaymath"])
 _LATEX = frozenset(["latex", "tex"])
@@ -63,7 +66,9 @@ class Blocks:
             self.lines.append((start, start + len(line)))
             start += len(line) + 1
         self._after_comment = Next("-->", text)
-        self._fence_ends: dict[tuple[str, int], bool] = {}
+        # Of blank lines -1.
+        self._indents = [_indent(self.line(i)) for i in range(len(self.lines))]
+        self._fence_ends: dict[tuple[str, int], int] = {}
 
     def walk(self) -> None:
         for start, end in self.quoted:
@@ -126,10 +131,14 @@ class Blocks:
         wanted = word in _MATH or word in _LATEX or word == "gate"
         if stop is None:
             if wanted:
-                self.diagnostics.append(Diagnostic(
-                    "E0010", f"this {word} block is never closed",
-                    self.source.span(start + opening.start(1), start + opening.end(1)),
-                    f"end it with a line of its own: {mark}"))
+                self.diagnostics.append(
+                    Diagnostic(
+                        "E0010",
+                        f"this {word} block is never closed",
+                        self.source.span(start + opening.start(1), start + opening.end(1)),
+                        f"end it with a line of its own: {mark}",
+                    )
+                )
             # As Markdown has it, code without an end goes on to the end of the text.
             self.hidden.add(start, len(self.source.text))
             return len(self.lines)
@@ -149,31 +158,36 @@ class Blocks:
         return stop + 1
 
     def _fence_end(self, number: int, mark: str) -> int | None:
-        key = (mark[0], len(mark))
-        if self._fence_ends.get(key) is False:
-            return None
-        for index in range(number + 1, len(self.lines)):
-            line = self.line(index).strip()
-            if line.startswith(mark) and not line.strip(mark[0]):
-                return index
-        self._fence_ends[key] = False
-        return None
+        """The line that closes a fence; as long as the opening mark, or longer."""
+        key = (mark[0], min(len(mark), 16))  # few kinds, each searched for once through the text
+        known = self._fence_ends.get(key, 0)
+        if known <= number:
+            known = number + 1
+            while known < len(self.lines):
+                line = self.line(known).strip()
+                if line.startswith(mark[:16]) and not line.strip(mark[0]):
+                    break
+                known += 1
+            self._fence_ends[key] = known
+        return known if known < len(self.lines) else None
 
     def _math(self, start: int, end: int) -> None:
         for first, last in paragraphs(self.source.text, start, end):
             span = self.source.span(first, last)
-            self.items.append(Formula(span, Style.TEX, aside=start in self.asides))
+            self.items.append(Formula(span, Style.TEX))
 
     # --- comments and directives ------------------------------------------------------------------
 
     def _html_comment(self, number: int, line: str) -> int:
         base = self.lines[number][0]
-        column = 0
+        column = ticks = 0
         while True:
-            column = line.find("<!--", column)
-            if column < 0:
+            found = line.find("<!--", column)
+            if found < 0:
                 return number + 1
-            if line.count("`", 0, column) % 2:  # inside inline code
+            ticks += line.count("`", column, found)
+            column = found
+            if ticks % 2:  # inside inline code
                 column += 4
                 continue
             stop = self._after_comment(base + column + 4)
@@ -242,9 +256,8 @@ class Blocks:
         """The line after the lines from `number` that are blank or further in than `indent`."""
         stop = number
         while number < len(self.lines):
-            line = self.line(number)
-            if line.strip():
-                if _indent(line) <= indent:
+            if self._indents[number] >= 0:
+                if self._indents[number] <= indent:
                     break
                 stop = number + 1
             number += 1
@@ -267,35 +280,24 @@ class Blocks:
 
     def _sections(self) -> None:
         """The sections of a docstring on arguments, shapes and results are asides."""
-        open_at: int | None = None
-        indent = 0
-        for number, (start, end) in enumerate(self.lines):
-            line = self.line(number)
-            if not line.strip():
+        opened: int | None = None
+        indent = 0  # of the section's heading; -1 for one that is underlined
+        for number, (start, _) in enumerate(self.lines):
+            if self._indents[number] < 0:
                 continue
-            underlined = number + 1 < len(self.lines) and re.match(
-                r"[ \t]*-{3,}[ \t]*$", self.line(number + 1))
-            if open_at is not None and (_indent(line) <= indent and open_at != start):
-                if indent >= 0 or underlined:
-                    self.asides.add(open_at, start)
-                    open_at = None
-            if open_at is None:
-                match = _SECTION.match(line)
-                if match:
-                    open_at, indent = start, _indent(line)
-                elif underlined and _SECTION.match(line.rstrip() + ":"):
-                    # A numpy section has no indent: it goes on to the next heading.
-                    open_at, indent = start, -1
-            elif indent < 0 and underlined and not _SECTION.match(line.rstrip() + ":"):
-                self.asides.add(open_at, start)
-                open_at = None
-        if open_at is not None:
-            self.asides.add(open_at, len(self.source.text))
-        self.items = [
-            Formula(i.span, i.style, i.display, i.aside or i.span.start in self.asides)
-            if isinstance(i, Formula) and i.style is Style.TEX else i
-            for i in self.items
-        ]  # fmt: skip
+            line = self.line(number)
+            underlined = number + 1 < len(self.lines) and _UNDERLINE.match(self.line(number + 1))
+            heading = _SECTION.match(line.rstrip() + ":" if underlined else line)
+            ends = underlined if indent < 0 else self._indents[number] <= indent
+            if opened is not None and ends:
+                self.asides.add(opened, start)
+                opened = None
+            if opened is None and heading:
+                opened = start
+                # A section of the numpy style goes on to the next heading.
+                indent = -1 if underlined else self._indents[number]
+        if opened is not None:
+            self.asides.add(opened, len(self.source.text))
 
 
 def gate_items(source: Source, start: int, end: int) -> list[Formula | Marker]:
@@ -314,15 +316,15 @@ def gate_items(source: Source, start: int, end: int) -> list[Formula | Marker]:
         position += len(line) + 1
         if line.lstrip()[:1] not in ("#", "%"):
             begin = position
+    if len(markers) < 2:
+        whole = (
+            [Formula(source.span(start, end), Style.GATE)] if source.text[start:end].strip() else []
+        )
+        return [*(marker for _, marker in markers), *whole]
     items: list[Formula | Marker] = []
-    cuts = [place for place, _ in markers[1:]] if len(markers) > 1 else []
-    if len(markers) > 1:
-        cuts.insert(0, markers[0][0])
-    elif markers:
-        items.append(markers[0][1])
-    places = [start, *cuts, end]
-    for index, (first, last) in enumerate(zip(places, places[1:], strict=False)):
-        if cuts and index:
+    places = [start, *(place for place, _ in markers), end]
+    for index, (first, last) in enumerate(pairwise(places)):
+        if index:
             items.append(markers[index - 1][1])
         if source.text[first:last].strip():
             items.append(Formula(source.span(first, last), Style.GATE))
@@ -353,8 +355,8 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _indent(line: str) -> int:
-    expanded = line.expandtabs()
-    return len(expanded) - len(expanded.lstrip())
+    inner = line.lstrip()
+    return len(line[: len(line) - len(inner)].expandtabs()) if inner else -1
 
 
 def _unquoted(text: str) -> str:

@@ -47,9 +47,12 @@ def documents(
         raise _unknown(cell, list(groups), source.name)
     shared = [formula for formula in before if formula.style is Style.GATE]
     if len(groups) == 1:
-        # One cell with its name in the middle of the text is the whole text.
-        (only,) = groups
-        return (_document(only, True, identifier(stem), before + groups[only], macros),)
+        ((only, formulas),) = groups.items()
+        # A marker below all equations names the whole text.
+        first = shared if any(map(_has_equation, formulas)) else before
+        if not first and not formulas:
+            raise _nothing(source)
+        return (_document(only, True, identifier(stem), first + formulas, macros),)
     made = []
     stems: set[str] = set()
     for own, formulas in groups.items():
@@ -59,10 +62,15 @@ def documents(
         stems.add(file)
         if cell not in (None, own):
             continue
-        if not any(formula.style is Style.TEX or "=" in formula.span.text for formula in formulas):
-            raise GatecError(Diagnostic(
-                "E0013", f"the cell '{own}' has no equations", markers[own].span,
-                "the mathematics of a cell follows its marker"))
+        if not any(map(_has_equation, formulas)):
+            raise GatecError(
+                Diagnostic(
+                    "E0013",
+                    f"the cell '{own}' has no equations",
+                    markers[own].span,
+                    "the mathematics of a cell follows its marker",
+                )
+            )
         made.append(_document(own, True, file, shared + formulas, macros))
     return tuple(made)
 
@@ -86,14 +94,7 @@ def _ranked(formulas: list[Formula]) -> list[Formula]:
     A fenced `gate` block with equations goes before all prose, a displayed equation before one
     inside a sentence.
     """
-    gate = any(
-        formula.style is Style.GATE
-        and any(
-            "=" in line and not _DECLARATION.match(line) and line.lstrip()[:1] not in "#%"
-            for line in formula.span.text.split("\n")
-        )
-        for formula in formulas
-    )
+    gate = any(formula.style is Style.GATE and _has_equation(formula) for formula in formulas)
     shown = any(
         formula.style is Style.TEX
         and formula.display
@@ -109,12 +110,21 @@ def _ranked(formulas: list[Formula]) -> list[Formula]:
     ]
 
 
+def _has_equation(formula: Formula) -> bool:
+    if formula.style is Style.TEX:
+        return "=" in formula.span.text
+    return any(
+        "=" in line and not _DECLARATION.match(line) and line.lstrip()[:1] not in ("#", "%")
+        for line in formula.span.text.split("\n")
+    )
+
+
 def _comments(formulas: list[Formula]) -> tuple[str, ...]:
     """The comment lines at the head of the cell's own notation: they name the paper."""
     for formula in formulas:
         if formula.style is not Style.GATE:
             continue
-        found = []
+        found: list[str] = []
         for line in formula.span.text.split("\n"):
             stripped = line.strip()
             if stripped and stripped[0] not in "#%":
@@ -133,7 +143,7 @@ def _comments(formulas: list[Formula]) -> tuple[str, ...]:
 
 # --- names ----------------------------------------------------------------------------------------
 
-_TAKEN = frozenset(["torch", "numpy", "math", "nn", "np", "gatec", "Tensor", "init", "step"])
+_TAKEN = frozenset(["torch", "nn", "math", "np", "numpy", "Tensor", "PackedSequence"])
 
 
 def identifier(stem: str) -> str:
@@ -147,13 +157,23 @@ def identifier(stem: str) -> str:
 
 def _check_name(marker: Marker) -> None:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", marker.name):
-        raise GatecError(Diagnostic(
-            "E0403", f"'{marker.name}' cannot name a class", marker.span,
-            "a cell's name is letters, digits and _, as in `cell LSTM`"))
+        raise GatecError(
+            Diagnostic(
+                "E0403",
+                f"'{marker.name}' cannot name a class",
+                marker.span,
+                "a cell's name is letters, digits and _, as in `cell LSTM`",
+            )
+        )
     if keyword.iskeyword(marker.name) or marker.name in _TAKEN:
-        raise GatecError(Diagnostic(
-            "E0406", f"'{marker.name}' is a reserved word of the generated code", marker.span,
-            "choose another name for the cell"))
+        raise GatecError(
+            Diagnostic(
+                "E0406",
+                f"'{marker.name}' is a reserved word of the generated code",
+                marker.span,
+                "choose another name for the cell",
+            )
+        )
 
 
 def _unknown(cell: str, names: list[str], file: str) -> GatecError:
@@ -171,7 +191,12 @@ def _unknown(cell: str, names: list[str], file: str) -> GatecError:
 
 
 def _nothing(source: Source) -> GatecError:
-    return GatecError(Diagnostic(
-        "E0007", "there is no mathematics in it", file=source.name,
-        hint="formulas stand between $…$, $$…$$, \\(…\\), \\[…\\], in an equation or align "
-        "environment, a `.. math::` block or a ```math block"))
+    return GatecError(
+        Diagnostic(
+            "E0007",
+            "there is no mathematics in it",
+            file=source.name,
+            hint="formulas stand between $…$, $$…$$, \\(…\\), \\[…\\], in an equation or align "
+            "environment, a `.. math::` block or a ```math block",
+        )
+    )

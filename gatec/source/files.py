@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from gatec import resources
 from gatec.errors import Diagnostic, GatecError, Source
@@ -61,19 +62,27 @@ def read_bytes(path: Path) -> bytes:
 
 
 def too_large(name: str, limit: int = MAX_BYTES) -> GatecError:
-    return fail("E0003", f"the input is larger than {limit // 1_000_000} MB", name,
-                "a cell is a few lines; put its equations in a file of their own")
+    return fail(
+        "E0003",
+        f"the input is larger than {limit // 1_000_000} MB",
+        name,
+        "a cell is a few lines; put its equations in a file of their own",
+    )
 
 
-def decode(data: bytes, name: str, kind: str | None) -> Source:
+def decode(data: bytes, name: str, kind: str) -> Source:
     """The text of some bytes, its lines ended by newlines.
 
     Damaged characters do no harm in prose; in a `.gate` text they are an error.
     """
     for magic, what in _MAGIC.items():
         if data.startswith(magic):
-            raise fail("E0005", f"this is {what}, not a text", name,
-                       "copy the equations into a text file (.gate, .md, .tex)")
+            raise fail(
+                "E0005",
+                f"this is {what}, not a text",
+                name,
+                "copy the equations into a text file (.gate, .md, .tex)",
+            )
     if data[:4] in (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff"):
         raise fail("E0005", "this text is in UTF-32", name, "save it as UTF-8")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -82,19 +91,49 @@ def decode(data: bytes, name: str, kind: str | None) -> Source:
     source = Source(name, lines.decode("utf-8", "replace").removeprefix("\ufeff"))
     place = source.text.find("\0")
     if place >= 0:
-        raise GatecError(Diagnostic(
-            "E0004", "there is a NUL byte here: this is no text, or it is damaged",
-            source.span(place, place + 1), "save it as plain text in UTF-8"))
+        raise GatecError(
+            Diagnostic(
+                "E0004",
+                "there is a NUL byte here: this is no text, or it is damaged",
+                source.span(place, place + 1),
+                "save it as plain text in UTF-8",
+            )
+        )
     try:
         lines.decode("utf-8")
     except UnicodeDecodeError as error:
-        if (kind or "gate") == "gate":
+        if kind == "gate":
             start = len(lines[: error.start].decode("utf-8").removeprefix("\ufeff"))
             shown = " ".join(f"{byte:02x}" for byte in lines[error.start : error.end])
-            raise GatecError(Diagnostic(
-                "E0005", f"this is not UTF-8 (byte {shown})", source.span(start, start + 1),
-                "save the file as UTF-8, or write Greek letters in LaTeX (\\Gamma)")) from None
+            raise GatecError(
+                Diagnostic(
+                    "E0005",
+                    f"this is not UTF-8 (byte {shown})",
+                    source.span(start, start + 1),
+                    "save the file as UTF-8, or write Greek letters in LaTeX (\\Gamma)",
+                )
+            ) from None
     return source
+
+
+def sound(text: str) -> str:
+    """Text that comes from no file: its line endings as in a file, no half characters, no NUL."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def read_stream(stream: IO[bytes] | IO[str] | None, name: str) -> bytes:
+    """What standard input holds, up to the limit for its kind."""
+    try:
+        if stream is None:
+            raise OSError("there is none")
+        inner = getattr(stream, "buffer", stream)
+        data: Any = inner.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES and data[:1] in (b"{", "{"):  # a notebook, with its pictures
+            data += inner.read(MAX_NOTEBOOK_BYTES)
+    except (OSError, ValueError) as error:
+        raise fail("E0002", f"standard input cannot be read: {error}", name) from None
+    return data.encode("utf-8", "replace") if isinstance(data, str) else bytes(data)
 
 
 def missing(name: str) -> GatecError:
@@ -105,8 +144,12 @@ def missing(name: str) -> GatecError:
     shipped = resources.spec_names()
     stem = path.name.removesuffix(".gate")
     if stem in shipped:
-        return fail("E0001", "there is no such file", name,
-                    f"the shipped spec is named without path and suffix: {stem}")
+        return fail(
+            "E0001",
+            "there is no such file",
+            name,
+            f"the shipped spec is named without path and suffix: {stem}",
+        )
     here: Sequence[str] = ()
     if path.parent.is_dir():
         try:
@@ -120,8 +163,12 @@ def missing(name: str) -> GatecError:
         guesses += difflib.get_close_matches(name.lower(), shipped, n=2, cutoff=0.6)
     if guesses:
         return fail("E0001", "there is no such file", name, f"did you mean {_either(guesses)}?")
-    return fail("E0001", "there is no such file, and no shipped spec of that name", name,
-                f"shipped specs are {', '.join(shipped)}")
+    return fail(
+        "E0001",
+        "there is no such file, and no shipped spec of that name",
+        name,
+        f"shipped specs are {', '.join(shipped)}",
+    )
 
 
 def _either(options: Sequence[str]) -> str:
@@ -133,7 +180,8 @@ def _inside(path: Path) -> str:
     """Some files of a directory that gatec could read."""
     try:
         found = sorted(
-            entry.name for entry, _ in zip(os.scandir(path), range(5000))  # noqa: B905
+            entry.name
+            for entry, _ in zip(os.scandir(path), range(5000))  # noqa: B905
             if Path(entry.name).suffix.lower() in KINDS
         )
     except OSError:

@@ -52,9 +52,19 @@ class Ranges:
         return self._merged
 
     def __contains__(self, position: int) -> bool:
+        return bool(self.inside(position, position + 1))
+
+    def inside(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The ranges that overlap `start` to `end`."""
         ranges = self.merged()
-        index = bisect_right(ranges, (position, len(ranges) and ranges[-1][1] + 1)) - 1
-        return index >= 0 and ranges[index][0] <= position < ranges[index][1]
+        first = max(0, bisect_right(ranges, (start, start)) - 1)
+        found = []
+        for index in range(first, len(ranges)):
+            if ranges[index][0] >= end:
+                break
+            if ranges[index][1] > start:
+                found.append(ranges[index])
+        return found
 
     def blank(self, text: str) -> str:
         """The text with these parts as spaces; lines stay lines and offsets stay true."""

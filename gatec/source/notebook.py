@@ -8,6 +8,7 @@ from typing import Any
 from gatec.errors import Diagnostic, GatecError, Source
 from gatec.source.blocks import gate_items
 from gatec.source.document import Marker, Reading
+from gatec.source.files import sound
 from gatec.source.scan import read_math
 
 _MAGIC = re.compile(r"\s*%%gate\b[ \t]*([A-Za-z_]\w*)?[^\n]*\n?")
@@ -19,17 +20,27 @@ def read_notebook(source: Source, limit: int) -> list[Reading]:
 
     try:
         data: Any = json.loads(source.text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         start = getattr(error, "pos", 0)
         reason = getattr(error, "msg", "it nests too deep")
-        raise GatecError(Diagnostic(
-            "E0008", f"this notebook is damaged: {reason}", source.span(start, start + 1),
-            "open it in Jupyter and save it again")) from None
+        raise GatecError(
+            Diagnostic(
+                "E0008",
+                f"this notebook is damaged: {reason}",
+                source.span(start, start + 1),
+                "open it in Jupyter and save it again",
+            )
+        ) from None
     cells = _cells(data)
     if cells is None:
-        raise GatecError(Diagnostic(
-            "E0008", "this file is no Jupyter notebook: it has no cells", source.span(0, 1),
-            "a notebook is the .ipynb file that Jupyter saves"))
+        raise GatecError(
+            Diagnostic(
+                "E0008",
+                "this file is no Jupyter notebook: it has no cells",
+                source.span(0, 1),
+                "a notebook is the .ipynb file that Jupyter saves",
+            )
+        )
     readings = []
     total = 0
     for number, cell in enumerate(cells, 1):
@@ -40,15 +51,20 @@ def read_notebook(source: Source, limit: int) -> list[Reading]:
             text = "".join(part for part in text if isinstance(part, str))
         if not isinstance(text, str) or cell.get("cell_type") not in ("markdown", "code"):
             continue
-        inner = Source(f"{source.name}[cell {number}]", _sound(text))
+        inner = Source(f"{source.name}[cell {number}]", sound(text))
         magic = _MAGIC.match(inner.text)
         if cell["cell_type"] == "code" and magic is None:
             continue
         total += len(inner.text)
         if total > limit:
-            raise GatecError(Diagnostic(
-                "E0003", "the text of this notebook is larger than 1 MB", file=source.name,
-                hint="put the cell's equations in a file of their own"))
+            raise GatecError(
+                Diagnostic(
+                    "E0003",
+                    "the text of this notebook is larger than 1 MB",
+                    file=source.name,
+                    hint="put the cell's equations in a file of their own",
+                )
+            )
         if cell["cell_type"] == "code" and magic is not None:
             items = gate_items(inner, magic.end(), len(inner.text))
             if magic.group(1):
@@ -72,9 +88,3 @@ def _cells(data: Any) -> list[Any] | None:
             for cell in sheet["cells"]
         ]
     return cells if isinstance(cells, list) else None
-
-
-def _sound(text: str) -> str:
-    """JSON can hold half a character (a lone surrogate), and any line ending."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text

@@ -7,7 +7,7 @@ from typing import Any
 
 from gatec.errors import Diagnostic, GatecError, Source
 from gatec.source.document import Formula, Marker, Reading
-from gatec.source.files import fail
+from gatec.source.files import fail, sound
 from gatec.source.scan import read_math
 
 
@@ -22,8 +22,12 @@ def docstring(spec: str) -> tuple[Source, str]:
         module_name, _, attributes = target.rpartition(".")
     parts = [*module_name.split("."), *attributes.split(".")]
     if not module_name or not all(part.isidentifier() for part in parts):
-        raise fail("E0011", "this names no Python object", spec,
-                   "write doc:package.module:Object, as in doc:torch.nn:LSTM")
+        raise fail(
+            "E0011",
+            "this names no Python object",
+            spec,
+            "write doc:package.module:Object, as in doc:torch.nn:LSTM",
+        )
     found: Any = _import(module_name, spec)
     place = module_name
     for part in attributes.split("."):
@@ -34,8 +38,12 @@ def docstring(spec: str) -> tuple[Source, str]:
         place += f".{part}"
     text = _text(found)
     if not text:
-        raise fail("E0011", f"{place} has no docstring", spec,
-                   "name the object whose documentation states the equations")
+        raise fail(
+            "E0011",
+            f"{place} has no docstring",
+            spec,
+            "name the object whose documentation states the equations",
+        )
     return Source(spec, text), parts[-1]
 
 
@@ -55,12 +63,20 @@ def _import(name: str, spec: str) -> Any:
         hint = "install it where gatec runs, or mend the name"
         if error.name is not None and not (name == error.name or name.startswith(f"{error.name}.")):
             hint = f"it needs {error.name}, which is not installed here"
-        raise fail("E0011", f"there is no module '{name}' to import"
-                   if error.name == name else str(error), spec, hint) from None
+        raise fail(
+            "E0011",
+            f"there is no module '{name}' to import" if error.name == name else str(error),
+            spec,
+            hint,
+        ) from None
     except BaseException as error:
         # Whatever the user's module does, even sys.exit(), is its failure and not ours.
-        raise fail("E0011", f"importing '{name}' failed: {type(error).__name__}: {error}", spec,
-                   "the module must import without error where gatec runs") from None
+        raise fail(
+            "E0011",
+            f"importing '{name}' failed: {type(error).__name__}: {error}",
+            spec,
+            "the module must import without error where gatec runs",
+        ) from None
     finally:
         if added and "" in sys.path:
             sys.path.remove("")
@@ -82,7 +98,7 @@ def _text(found: Any) -> str:
         text = inspect.getdoc(found)
     except Exception:
         text = None
-    return (text if isinstance(text, str) else "").replace("\r\n", "\n").replace("\r", "\n")
+    return sound(text) if isinstance(text, str) else ""
 
 
 def read_module(source: Source) -> list[Reading]:
@@ -97,9 +113,14 @@ def read_module(source: Source) -> list[Reading]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         start = sum(len(text) + 1 for text in source.text.split("\n")[: line - 1])
-        raise GatecError(Diagnostic(
-            "E0008", f"this is not Python: {getattr(error, 'msg', error)}",
-            source.span(start, start + 1), "gatec reads the docstrings of a .py file")) from None
+        raise GatecError(
+            Diagnostic(
+                "E0008",
+                f"this is not Python: {getattr(error, 'msg', error)}",
+                source.span(start, start + 1),
+                "gatec reads the docstrings of a .py file",
+            )
+        ) from None
     readings = []
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import replace
 
 from gatec.errors import Diagnostic, GatecError, Source
 from gatec.source import tex
-from gatec.source.blocks import Blocks, gate_items, paragraphs
+from gatec.source.blocks import Blocks, paragraphs
 from gatec.source.document import Formula, Marker, Reading, Style
 from gatec.source.finder import Next, Ranges, environments
 
@@ -38,35 +39,45 @@ def read_math(source: Source, kind: str) -> Reading:
         blocks.walk()
         source, hidden, asides = blocks.source, blocks.hidden, blocks.asides
         items, diagnostics = blocks.items, blocks.diagnostics
-        for start, end in blocks.latex:
-            items += _latex_fence(source, start, end, asides)
+        if blocks.latex:
+            items += _latex_fences(source, blocks.latex)
     text = source.text
     definitions = Ranges()
     macros = tex.macros(text, definitions) if "\\" in text else []
-    scanner = _Scanner(source, hidden.blank(text), asides, diagnostics, plain=kind != "tex")
-    items += scanner.scan()
+    items += _Scanner(source, hidden.blank(text), diagnostics, plain=kind != "tex").scan()
     if diagnostics:
         raise GatecError(diagnostics)
+    items = [
+        replace(item, aside=True)
+        if isinstance(item, Formula) and item.style is Style.TEX and item.span.start in asides
+        else item
+        for item in items
+    ]
     if macros:
         items = [piece for item in items for piece in _without(item, definitions)]
     items.sort(key=lambda item: item.span.start)
     return Reading(tuple(items), tuple(macros))
 
 
-def _latex_fence(source: Source, start: int, end: int, asides: Ranges) -> list[Formula | Marker]:
+def _latex_fences(source: Source, fences: list[tuple[int, int]]) -> list[Formula | Marker]:
     """A fence of LaTeX holds a text with formulas, or nothing but one formula."""
-    inside = source.text[start:end]
-    # What surrounds the fence is blank, so that offsets stay those of the whole text.
-    blank = re.sub(r"[^\n]", " ", source.text[:start]) + inside
+    text = source.text
+    others = Ranges()
+    for (_, start), (end, _) in zip([(0, 0), *fences], [*fences, (len(text), 0)], strict=True):
+        others.add(start, end)
+    # What stands around the fences is blank, so that offsets stay those of the whole text.
+    blank = others.blank(text)
     hidden = Ranges()
-    items: list[Formula | Marker] = list(tex.prepare(Source(source.name, blank), hidden, asides))
-    found = _Scanner(source, hidden.blank(blank), asides, [], plain=False).scan()
-    if not found and "=" in inside:
-        found = [
-            Formula(source.span(*part), Style.TEX, aside=part[0] in asides)
-            for part in paragraphs(source.text, start, end)
-        ]
-    return items + list(found)
+    items: list[Formula | Marker] = list(tex.prepare(Source(source.name, blank), hidden, Ranges()))
+    items = [Marker(marker.name, source.span(marker.span.start, marker.span.end))
+             for marker in items if isinstance(marker, Marker)]  # fmt: skip
+    found = _Scanner(source, hidden.blank(blank), [], plain=False).scan()
+    starts = [formula.span.start for formula in found]
+    for start, end in fences:
+        if bisect_left(starts, start) == bisect_left(starts, end) and "=" in text[start:end]:
+            parts = paragraphs(text, start, end)
+            found += [Formula(source.span(*part), Style.TEX) for part in parts]
+    return [*items, *found]
 
 
 def _without(item: Formula | Marker, definitions: Ranges) -> list[Formula | Marker]:
@@ -75,10 +86,9 @@ def _without(item: Formula | Marker, definitions: Ranges) -> list[Formula | Mark
         return [item]
     position, end = item.span.start, item.span.end
     pieces = []
-    for start, stop in definitions.merged():
-        if start < end and stop > position:
-            pieces.append((position, start))
-            position = stop
+    for start, stop in definitions.inside(position, end):
+        pieces.append((position, max(position, start)))
+        position = min(stop, end)
     if not pieces:
         return [item]
     pieces.append((position, end))
@@ -94,11 +104,9 @@ class _Scanner:
     """Searches a text in which everything that is no prose stands as spaces."""
 
     def __init__(
-        self, source: Source, text: str, asides: Ranges, diagnostics: list[Diagnostic], *,
-        plain: bool,
-    ) -> None:  # fmt: skip
-        self.source, self.text, self.asides = source, text, asides
-        self.diagnostics = diagnostics
+        self, source: Source, text: str, diagnostics: list[Diagnostic], *, plain: bool
+    ) -> None:
+        self.source, self.text, self.diagnostics = source, text, diagnostics
         self.plain = plain  # Markdown's rules for `$` and backticks hold
         self.formulas: list[Formula] = []
         self.ends, self.unclosed = environments(text) if "\\begin" in text else ({}, [])
@@ -119,8 +127,8 @@ class _Scanner:
                 self._never_closed(match.group(), match.start(), match.end())
                 break
         position = 0
-        while (match := self.opening(position)) is not None:
-            position = max(self._opened(match), match.end())
+        while (found := self.opening(position)) is not None:
+            position = max(self._opened(found), found.end())
         return self.formulas
 
     def _opened(self, match: re.Match[str]) -> int:
@@ -134,9 +142,9 @@ class _Scanner:
                 return stop
             return inner
         if mark == "$$":
-            return self._dollars(start, inner)
+            return self._double(start, inner)
         if mark == "$":
-            return self._dollar(start, inner)
+            return self._single(start, inner)
         if mark in ("\\[", "\\\\["):
             if mark == "\\\\[" and not self.plain:
                 return inner  # a row's end with its spacing
@@ -161,7 +169,7 @@ class _Scanner:
 
     # --- delimiters -------------------------------------------------------------------------------
 
-    def _dollars(self, start: int, inner: int) -> int:
+    def _double(self, start: int, inner: int) -> int:
         closing = self.dollars(inner)
         if closing is None:
             self._maybe_never_closed("$$", start, inner)
@@ -180,7 +188,7 @@ class _Scanner:
             self._display(inner, closing.start())
         return closing.end()
 
-    def _dollar(self, start: int, inner: int) -> int:
+    def _single(self, start: int, inner: int) -> int:
         if self.plain and self.text[inner : inner + 1] == "`":  # $`…`$
             stop = self.text.find("`$", inner + 1, inner + 2000)
             if stop > 0 and not self._broken(inner, stop):
@@ -193,11 +201,8 @@ class _Scanner:
         if self.plain:
             tight = not self.text[inner].isspace() and not self.text[stop - 1].isspace()
             amount = self.text[stop + 1 : stop + 2].isdigit() or not tight
-            # Bounded, since every `$` asks.
-            content = self.text[inner : min(stop, inner + 2000)]
-            if amount and (
-                content[:1].isdigit() or not re.search(r"[\\=]|\w[\^_]", content)
-            ):
+            content = self.text[inner:stop]
+            if amount and (content[0].isdigit() or not re.search(r"[\\=]|\w[\^_]", content)):
                 return inner
         self._inline(start, inner, stop, stop + 1)
         return stop + 1
@@ -215,6 +220,8 @@ class _Scanner:
     def _code(self, mark: str, inner: int) -> int:
         """Inline code is passed over; backticks that quote (``so'') are not."""
         size = len(mark)
+        if size > 8:
+            return inner
         if size not in self.ticks:
             self.ticks[size] = Next(rf"(?<!`)`{{{size}}}(?!`)", self.text)
         closing = self.ticks[size](inner)
@@ -235,7 +242,7 @@ class _Scanner:
     def _display(self, start: int, stop: int) -> None:
         for first, last in paragraphs(self.text, start, stop):
             span = self.source.span(first, last)
-            self.formulas.append(Formula(span, Style.TEX, aside=first in self.asides))
+            self.formulas.append(Formula(span, Style.TEX))
 
     def _inline(self, before: int, start: int, stop: int, after: int) -> None:
         if not self.text[start:stop].strip():
@@ -248,24 +255,26 @@ class _Scanner:
         around = self.text[begin:before] + self.text[after:end]
         display = "=" in self.text[start:stop] and len(_letters(around)) <= 2
         span = self.source.span(start, stop)
-        self.formulas.append(Formula(span, Style.TEX, display, start in self.asides))
+        self.formulas.append(Formula(span, Style.TEX, display))
 
     def _maybe_never_closed(self, mark: str, start: int, inner: int) -> None:
         head = self.text[inner : inner + 300]
-        if "=" in head and "\\" in head or re.match(r"\s*[\w\\{}^]{1,20}\s*=", head):
+        if ("=" in head and "\\" in head) or re.match(r"\s*[\w\\{}^]{1,20}\s*=", head):
             self._never_closed(mark, start, inner)
 
     def _never_closed(self, mark: str, start: int, end: int) -> None:
         if len(self.diagnostics) >= 20:
             return
         closing = {"$$": "$$", "\\[": "\\]"}.get(mark, mark.replace("begin", "end"))
-        self.diagnostics.append(Diagnostic(
-            "E0010", f"'{mark}' is never closed", self.source.span(start, end),
-            f"add '{closing}' where the mathematics ends"))
+        self.diagnostics.append(
+            Diagnostic(
+                "E0010",
+                f"'{mark}' is never closed",
+                self.source.span(start, end),
+                f"add '{closing}' where the mathematics ends",
+            )
+        )
 
 
 def _letters(text: str) -> str:
     return "".join(char for char in text if char.isalnum())
-
-
-__all__ = ["gate_items", "read_math"]

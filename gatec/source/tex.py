@@ -16,7 +16,7 @@ _VERBATIM = frozenset(
 )  # fmt: skip
 _ASIDE = frozenset(["remark", "note", "exercise", "problem", "quote", "quotation", "footnotesize"])
 # An escaped character is skipped: `\%` starts no comment, `\\%` does.
-_COMMENT = re.compile(r"\\.|%([^\n]*)|\\verb\*?([^\sA-Za-z])", re.DOTALL)
+_COMMENT = re.compile(r"\\.|%([^\n]*)", re.DOTALL)
 _CELL = re.compile(r"%*[ \t]*cell[ \t]+(\S+)[ \t]*$")
 
 
@@ -55,10 +55,10 @@ def prepare(source: Source, hidden: Ranges, asides: Ranges) -> list[Marker]:
 
 
 def _hide_verb(text: str, hidden: Ranges) -> None:
-    for match in re.finditer(r"\\verb\*?([^\sA-Za-z*])([^\n]{0,1000})", text):
-        stop = match.group(2).find(match.group(1))
-        if stop >= 0:
-            hidden.add(match.start(), match.start(2) + stop + 1)
+    for match in re.finditer(r"\\verb\*?([^\sA-Za-z*])", text):
+        stop = text.find(match.group(1), match.end(), match.end() + 1000)
+        if stop >= 0 and "\n" not in text[match.end() : stop]:
+            hidden.add(match.start(), stop + 1)
 
 
 _NEW = re.compile(
@@ -75,7 +75,10 @@ def macros(text: str, hidden: Ranges) -> list[Macro]:
     """The commands that a text defines, the last definition of each; their text is hidden."""
     found: dict[str, Macro] = {}
     braces: dict[int, int] | None = None
+    end = 0
     for match in _NEW.finditer(text):
+        if match.start() < end:  # a definition inside a definition's body
+            continue
         new, count, default, operator, define, arguments, let, other = match.groups()
         if let:
             found[let] = (let, 0, other)
@@ -86,7 +89,8 @@ def macros(text: str, hidden: Ranges) -> list[Macro]:
         if stop is None:
             continue
         body = text[match.end() + 1 : stop]
-        hidden.add(match.start(), stop + 1)
+        end = stop + 1
+        hidden.add(match.start(), end)
         if operator:
             robust = "Robust" in match.group()
             found[operator] = (operator, 0, body if robust else rf"\operatorname{{{body}}}")
@@ -96,11 +100,9 @@ def macros(text: str, hidden: Ranges) -> list[Macro]:
             arity = int(count or 0)
             if default is not None and arity:
                 # An optional first argument is always left out here: its default stands.
-                body = re.sub(r"#(\d)", lambda m, d=default: _shift(m.group(1), d), body)
                 arity -= 1
+                body = body.replace("#1", default)
+                for number in range(1, arity + 1):
+                    body = body.replace(f"#{number + 1}", f"#{number}")
             found[new] = (new, arity, body)
     return list(found.values())
-
-
-def _shift(number: str, default: str) -> str:
-    return default if number == "1" else f"#{int(number) - 1}"
