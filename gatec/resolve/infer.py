@@ -20,6 +20,7 @@ from gatec.resolve.quantities import Quantity
 from gatec.resolve.types import Solver, Type
 from gatec.syntax import Key
 
+_OF_VECTORS = frozenset(["softmax", "layer_norm", "rms_norm"])
 _POINTWISE = frozenset(["add", "mul", "div", "pow", "call", "where", "compare"])
 
 
@@ -131,6 +132,8 @@ class Inference:
 
     def _pointwise(self, node: Typed) -> None:
         known = self.solver.known
+        if node.kind == "call" and node.data in _OF_VECTORS and known(node.args[0].type) is None:
+            self.solver.set_rank(node.args[0].type, 1, node.span)
         full = [arg for arg in node.args if (known(arg.type) or 0) > 0]
         if full:
             for arg in full:
@@ -395,7 +398,7 @@ class Inference:
         for node in self._nodes:
             if node.kind == "transpose" and node.args[0].kind == "ref":
                 quantity: Quantity = node.args[0].data[0]
-                if quantity.kind == "param" and not quantity.capital:
+                if quantity.kind in ("param", "var") and not quantity.capital:
                     done |= self._assume(quantity, 1, "vector: a small letter, transposed")
         return done
 
@@ -407,13 +410,13 @@ class Inference:
             if node.kind not in ("product", "transpose"):
                 continue
             for position, arg in enumerate(node.args):
-                if not _is_weight(arg) or self.solver.known(arg.type) is not None:
+                if self.solver.known(arg.type) is not None:
                     continue
-                quantity = _parameter(arg)
                 tier = self._tier(node, position)
-                if quantity.key not in scaled:
-                    found = candidates.get(quantity.key, (tier, quantity))
-                    candidates[quantity.key] = (min(tier, found[0]), quantity)
+                for quantity in _weights(arg):
+                    if quantity.key not in scaled:
+                        found = candidates.get(quantity.key, (tier, quantity))
+                        candidates[quantity.key] = (min(tier, found[0]), quantity)
         first = min((tier for tier, _ in candidates.values()), default=0)
         done = False
         for tier, quantity in candidates.values():
@@ -482,16 +485,36 @@ class Inference:
                    if q.kind == "var" and self.solver.known(q.type) is None]
         if not unknown:
             return False
-        among_scalars = {
-            id(node.type.root())
-            for node in self._nodes
-            if node.kind in _POINTWISE and self.solver.known(node.type) is None
-            and any(self.solver.known(a.type) == 0 and not _is_number(a) for a in node.args)
-        }
+        for node in self._nodes:
+            if node.kind == "product":
+                for left, right in itertools.pairwise(node.args):
+                    if self.solver.known(left.type) == 2 and right.kind == "ref" and (
+                        right.data[0].kind == "var"
+                    ) and self._assume(right.data[0], 1, "vector: a matrix multiplies it"):
+                        return True
+        among_scalars = self._among_scalars()
         for quantity in unknown:
             if id(quantity.type.root()) in among_scalars:
                 return self._assume(quantity, 0, "scalar: it meets scalars only")
+        # A capital may yet turn out to be a matrix, by what small letters are.
+        unknown.sort(key=lambda quantity: quantity.capital)
         return self._assume(unknown[0], 1, "vector: nothing says otherwise")
+
+    def _among_scalars(self) -> set[int]:
+        """The kinds (by root) that are combined with scalars and with themselves only."""
+        found: set[int] = set()
+        others: set[int] = set()
+        for node in self._nodes:
+            own = id(node.type.root())
+            if node.kind not in _POINTWISE or self.solver.known(node.type) is not None:
+                continue
+            for arg in node.args:
+                rank = self.solver.known(arg.type)
+                if rank == 0 and not _is_number(arg):
+                    found.add(own)
+                elif rank is None and id(arg.type.root()) != own:
+                    others.add(own)
+        return found - others
 
     def _rest(self) -> bool:
         for quantity in self.quantities:
@@ -533,6 +556,18 @@ def _is_number(node: Typed) -> bool:
 def _is_weight(node: Typed) -> bool:
     """A capital parameter, transposed or not."""
     return _is_parameter(node) and _parameter(node).capital
+
+
+def _weights(node: Typed) -> list[Quantity]:
+    """The capital parameters that make up a factor: `W`, `W^\\top`, `(W - W^\\top - \\gamma I)`."""
+    found, stack = [], [node]
+    while stack:
+        node = stack.pop()
+        if node.kind in ("neg", "transpose", "add", "mul"):
+            stack.extend(reversed(node.args))
+        elif _is_weight(node):
+            found.append(_parameter(node))
+    return found
 
 
 def _is_vector(node: Typed) -> bool:

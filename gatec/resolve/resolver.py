@@ -284,19 +284,25 @@ class Resolver:
         if assign(output, "output_size"):
             self.extra_sizes.append(
                 Size("output_size", "output_size", None, "the output is no state"))
-        progress = True
-        while progress:
-            for quantity in self.table.quantities.values():
-                assign(quantity, "hidden_size")
-            progress = sizes.force()
-        for _, value, _ in self.equations:
-            for node in _nodes(value):
-                for dim in node.type.root().dims:
-                    sizes.assign(dim, "hidden_size")
+        self._default_sizes()
         if not sizes.retry():
             self._error("E0304", "the sizes of this cell contradict each other",
                         self.table.definitions[0].equation.span,
                         "declare the shapes of its parameters")
+
+    def _default_sizes(self) -> None:
+        """Every size that nothing decides is hidden_size; sums of sizes follow from their parts."""
+        sizes = self.solver.sizes
+        types = [quantity.type for quantity in self.table.quantities.values()]
+        types += [node.type for _, value, _ in self.equations for node in _nodes(value)]
+        progress = True
+        while progress:
+            totals = sizes.totals()
+            for type_ in types:
+                for dim in type_.root().dims:
+                    if sizes.assign(dim, "hidden_size", totals):
+                        totals = sizes.totals()
+            progress = sizes.force()
 
     def _name(self, quantity: Quantity) -> str:
         key = quantity.key

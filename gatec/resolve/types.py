@@ -7,6 +7,8 @@ a size equation that two unknowns share waits until one of them is known.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gatec.errors import Span
 from gatec.expr import Dim, Shape
 
@@ -75,9 +77,23 @@ class Sizes:
             return True
         return False
 
-    def assign(self, dim: Dim, name: str) -> bool:
-        """Name an unknown size; True where it was one."""
+    def totals(self) -> set[str]:
+        """The unknown sizes that are sums of other unknown ones: the width of W in W[a, x]."""
+        self.retry()
+        found = set()
+        for left, right in self._waiting:
+            terms = (self.resolve(left) - self.resolve(right)).terms
+            for sign in (1, -1):
+                alone = [name for name, count in terms if count == sign]
+                if len(alone) == 1 and sum(1 for _, count in terms if count * sign > 0) == 1:
+                    found.add(alone[0])
+        return found
+
+    def assign(self, dim: Dim, name: str, skip: Collection[str] = ()) -> bool:
+        """Name an unknown size, unless it is one of `skip`; True where it was one."""
         dim = self.resolve(dim)
+        if dim.terms and dim.terms[0][0] in skip:
+            return False
         if len(dim.terms) == 1 and dim.const == 0 and dim.terms[0][0].startswith("?"):
             self._known[dim.terms[0][0]] = Dim.of(name)
             self.retry()
