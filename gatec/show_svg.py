@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from html import escape
 
-from gatec.expr import Apply, Expr, Ref, shape_text, walk
+from gatec.expr import Apply, Expr, Ref, Shape, walk
 from gatec.ir import Cell
 from gatec.ops import OPS
 from gatec.show_text import rich
@@ -96,7 +96,7 @@ def _boxes(cell: Cell) -> dict[str, _Box]:
             kind,
             rich(equation.symbol or equation.name, time),
             _detail(equation.value),
-            shape_text(equation.value.shape),
+            _shape(equation.value.shape),
             [f"{kind} {name} {lag}" for kind, name, lag, _ in reads],
         )
     return boxes
@@ -104,10 +104,14 @@ def _boxes(cell: Cell) -> dict[str, _Box]:
 
 def _read(expr: Expr) -> list[tuple[str, str, int, str]]:
     return [
-        (node.kind, node.name, node.lag, shape_text(node.shape))
+        (node.kind, node.name, node.lag, _shape(node.shape))
         for node in walk(expr)
         if isinstance(node, Ref) and node.kind in ("input", "state", "var")
     ]
+
+
+def _shape(shape: Shape) -> str:
+    return " × ".join(map(str, shape)) or "scalar"
 
 
 _SIGNS = {"add": "sum", "mul": "⊙", "div": "÷", "matvec": "W·", "neg": "−", "pow": "power"}
