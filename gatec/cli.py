@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from gatec import __version__, console
@@ -46,6 +46,14 @@ class _Parser(argparse.ArgumentParser):
         if message in ("SPEC", "NAME"):
             message = f"{message} is missing"
         raise UsageError(f"{message}\n{self.format_usage().rstrip()}")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        *most, last = action.choices
+        message = f"{action.option_strings[-1]} takes {', '.join(most)} or {last}, not {value!r}"
+        hint = _nearest(str(value), action.choices)
+        raise UsageError("\n  ".join(filter(None, (message, hint))))
 
 
 _CELL = "the cell, where a spec holds several"
@@ -192,10 +200,10 @@ def _unknown_option(word: str, parser: argparse.ArgumentParser) -> str:
     return "\n  ".join(filter(None, lines))
 
 
-def _nearest(word: str, known: object) -> str:
+def _nearest(word: str, known: Iterable[str]) -> str:
     import difflib
 
-    found = difflib.get_close_matches(word, list(known), n=1)  # type: ignore[call-overload]
+    found = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {found[0]}?" if found else ""
 
 

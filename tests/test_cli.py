@@ -499,7 +499,7 @@ WRONG = [
     (["--verbose"], "unknown option --verbose"),
     (["compile"], "SPEC is missing"),
     (["compile", "lstm", "--taget", "c"], "did you mean --target?"),
-    (["compile", "lstm", "-t", "nump"], "numpy"),
+    (["compile", "lstm", "-t", "nump"], "did you mean numpy?"),
     (["compile", "lstm", "--stop-after", "link"], "parse, resolve, passes or adjoint"),
     (["show"], "SPEC is missing"),
     (["show", "lstm", "gru"], "one argument too many"),
