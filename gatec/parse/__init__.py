@@ -73,7 +73,9 @@ class _Parser:
             source = formula.span.source
             lexer = Lexer(source, macros)
             tex = formula.style is Style.TEX
+            words = not tex and _WORD_SCRIPT.search(formula.span.text) is not None
             for start, end, line_tex in _regions(formula.span.text, formula.span.start, tex):
+                line_tex = line_tex and not words
                 before = len(lexer.diagnostics)
                 tokens = lexer.tokens(start, end, tex=line_tex, hashes=not tex)
                 found = split(tokens, lexer, source, tex=tex)
@@ -291,6 +293,10 @@ def _is_left_side(node: Node) -> bool:
     return False
 
 
+# `W_ih h_t`: a script of several letters that another name follows is one label, LaTeX or not.
+_WORD_SCRIPT = re.compile(
+    r"_[A-Za-z]{2,}[ \t]+(?:[A-Za-z]|\\(?:mathbf|boldsymbol|bm|tilde|hat|bar|widetilde)\b)"
+)
 _STARTS_EQUATION = re.compile(r"\s*\\?\w[^=]*=")
 _BLANK = re.compile(r"[^\n]*\n?")
 
@@ -298,7 +304,7 @@ _BLANK = re.compile(r"[^\n]*\n?")
 def _regions(text: str, base: int, tex: bool) -> Iterator[tuple[int, int, bool]]:
     """The parts of a formula that follow one rule for scripts.
 
-    In a .gate text a line with a backslash or a brace is LaTeX, where `W_xh` is W_x times h; a
+    In a .gate text a line with a backslash is LaTeX, where `W_xh` is W_x times h; a
     line without is plain, where it is one name.
     """
     if tex:
@@ -312,7 +318,7 @@ def _regions(text: str, base: int, tex: bool) -> Iterator[tuple[int, int, bool]]
         if not line:
             break
         code = re.split(r"(?<!\\)[#%]", line, maxsplit=1)[0]
-        latex = "\\" in code or "{" in code
+        latex = "\\" in code
         relevant = bool(code.strip())
         if _STARTS_EQUATION.match(code):
             depth = 0  # a bracket that an earlier line forgot to close

@@ -131,8 +131,15 @@ class Lexer:
         """
         tokens: list[Token] = []
         sized = False  # the token before was \left or \bigl
+        font: int | None = None  # where the \mathbf before this token starts
         for position, token in enumerate(raw):
             kind, text = token.type, str(token)
+            if kind == "FONT":
+                font = token.start_pos if font is None else font
+                continue
+            if font is not None and kind != "SPACE":
+                # A name's place includes its font.
+                token, font = _starting_at(token, font), None
             if kind in _DROPPED or (kind == "TILDE" and not gate):
                 continue
             if kind == "SPACING":
@@ -309,6 +316,12 @@ def _join_digits(raw: list[Token], tex: bool) -> list[Token]:
         else:
             joined.append(token)
     return joined
+
+
+def _starting_at(token: Token, start: int) -> Token:
+    if token.type in ("LBRACE", "NAME", "MACRO", "ACCENT"):
+        token.start_pos = start
+    return token
 
 
 def _join_steps(tokens: list[Token]) -> list[Token]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -310,7 +311,10 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
     def braces(self, children: Children) -> Node:
         inner: Node = children[1]
         if isinstance(inner, Run) and len(inner.items) == 1:
-            return inner.items[0]
+            inner = inner.items[0]
+            if isinstance(inner, Symbol) and inner.whole:
+                return replace(inner, span=self._span(children))
+            return inner
         if isinstance(inner, (Run, Sum, Product, Quotient)):
             return Bracket("(", (inner,), (), self._span(children))
         return inner

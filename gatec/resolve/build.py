@@ -66,8 +66,7 @@ class Builder:
             case "neg" | "add" | "mul" | "div" | "matvec" | "matmul" | "outer" | "dot":
                 return self._operation(node, args)
             case "rows":
-                flipped = call("transpose", args[1], span=span)
-                return call("matvec", flipped, args[0], span=span)
+                return call("matvec", _transposed(args[1]), args[0], span=span)
             case "pow":
                 return self._power(node, args)
             case "call" | "compare":
@@ -75,7 +74,7 @@ class Builder:
             case "where":
                 return call("where", *args, span=span)
             case "transpose":
-                return call("transpose", args[0], span=span) if args[0].rank == 2 else args[0]
+                return _transposed(args[0]) if args[0].rank == 2 else args[0]
             case "concat":
                 axis = node.data if len(self.shape(node)) == 2 else 0
                 return Concat(tuple(args), axis, span)
@@ -155,6 +154,12 @@ class Builder:
     def _bare(self, node: Typed) -> None:
         if node.data[0].kind == "param":
             self.additive[self.name(node.data[0])] = False
+
+
+def _transposed(matrix: Expr) -> Expr:
+    if isinstance(matrix, Apply) and matrix.op == "transpose":
+        return matrix.args[0]
+    return call("transpose", matrix, span=matrix.span)
 
 
 def _rows_of(vector: Expr, columns: object = None) -> Expr:

@@ -70,7 +70,8 @@ class Inference:
         self._settle()
         steps: tuple[Callable[[], bool], ...] = (
             self._inputs, self._scalar_factors, self._use, self._transposed, self._capitals, self._greek,
-            self._inner_products, self._scalar_use, self._variables, self._rest,
+            self._inner_products, self._scalar_use, self._circled, self._variables,
+            self._rest,
         )  # fmt: skip
         progress = True
         while progress:
@@ -477,6 +478,16 @@ class Inference:
                     quantity.rule = f"scalar: {verb} a scalar"
                 self.solver.set_rank(arg.type, 0, node.span)
             return True
+        return False
+
+    def _circled(self) -> bool:
+        """No paper writes `\\odot` for a scalar factor: what stands beside it is as its partner."""
+        for node in self._nodes:
+            if node.kind == "mul" and node.data and self.solver.known(node.type):
+                for arg in node.args:
+                    if self.solver.known(arg.type) is None:
+                        self.solver.unify(arg.type, node.type)
+                        return True
         return False
 
     def _variables(self) -> bool:

@@ -22,6 +22,12 @@ def fold(
     return _Folder(node, solver, diagnostics, rows).run()
 
 
+def _quoted(typed: Typed) -> str:
+    """An operand as the user wrote it, in parentheses where it is a sum."""
+    written = " ".join(typed.span.text.split())
+    return f"({written})" if typed.kind == "add" and not written.startswith("(") else written
+
+
 class _Folder:
     def __init__(
         self, node: Typed, solver: Solver, diagnostics: list[Diagnostic], rows: bool
@@ -110,7 +116,7 @@ class _Folder:
                 self._error("E0301", "a matrix stands next to a transposed vector", left, right,
                             "write the vector without ^\\top, or an outer product v k^\\top")
                 return None
-        one, two = " ".join(left.span.text.split()), " ".join(right.span.text.split())
+        one, two = _quoted(left), _quoted(right)
         self._error(
             "E0301", "a vector stands next to a vector", left, right,
             f"write {one} \\odot {two} for the element-wise product, {one}^\\top {two} for the "

@@ -219,7 +219,7 @@ class Resolver:
         by_id = {id(entry[0]): entry for entry in self.equations}
         reads = {
             key: [id(node.data[0]) for node in _nodes(entry[1])
-                  if node.kind == "ref" and node.data[0].kind == "var" and node.data[1] == 0]
+                  if node.kind == "ref" and node.data[1] == 0 and id(node.data[0]) in by_id]
             for key, entry in by_id.items()
         }
         done: dict[int, bool] = {}

@@ -32,6 +32,13 @@ def unstack(
         for quantity, item in zip(quantities, items, strict=True):
             yield quantity, elaborator.node(item)
         return
+    if functions is None and isinstance(rest, Sum) and len(rest.terms) > 1:
+        first, _ = _functions(rest.terms[0][1], table, len(quantities))
+        if first is not None:
+            elaborator.diagnostics.append(Diagnostic(
+                "E0313", "the column of functions is applied to the first term only",
+                definition.right.span, "put what they apply to in parentheses: (W [h; x] + b)"))
+            return
     if functions is not None and len(functions) != len(quantities):
         elaborator.diagnostics.append(Diagnostic(
             "E0313", f"{len(quantities)} names, but {len(functions)} functions",
