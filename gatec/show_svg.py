@@ -51,6 +51,7 @@ def svg(cell: Cell) -> str:
     """The drawing as the text of an SVG file."""
     boxes = _boxes(cell)
     _set_columns(boxes)
+    boxes = _routed(boxes)
     _set_rows(boxes)
     columns = max(box.column for box in boxes.values()) + 1
     rows = max(box.row for box in boxes.values()) + 1
@@ -71,7 +72,7 @@ def svg(cell: Cell) -> str:
     for box in boxes.values():
         lines += [_edge(boxes[name], box) for name in box.reads]
     for box in boxes.values():
-        lines += _drawn(box)
+        lines += _drawn(box) if box.kind else []
     return "\n".join([*lines, "</svg>\n"])
 
 
@@ -145,6 +146,18 @@ def _set_columns(boxes: dict[str, _Box]) -> None:
             box.column = max(0, min(readers[name]) - 1)
 
 
+def _routed(boxes: dict[str, _Box]) -> dict[str, _Box]:
+    """The boxes, and in every column that a line crosses a place for it (a box of kind "")."""
+    found = dict(boxes)
+    for box in boxes.values():
+        for position, name in enumerate(box.reads):
+            for column in range(boxes[name].column + 1, box.column):
+                place = f"{name} in {column}"
+                found.setdefault(place, _Box("", "", reads=[box.reads[position]], column=column))
+                box.reads[position] = place
+    return found
+
+
 def _set_rows(boxes: dict[str, _Box]) -> None:
     """Order each column by where its neighbours stand, a few times over; then centre it."""
     columns: dict[int, list[str]] = defaultdict(list)
@@ -179,13 +192,13 @@ def _place(boxes: dict[str, _Box], names: list[str], tallest: int) -> None:
 
 def _edge(start: _Box, end: _Box) -> str:
     x1, y1 = start.x + _WIDTH, start.y + _HEIGHT / 2
-    x2, y2 = end.x, end.y + _HEIGHT / 2
+    x2, y2 = end.x - (2 if end.kind else 0), end.y + _HEIGHT / 2
     bend = max(_GAP_X * 0.6, (x2 - x1) * 0.4)
-    path = f"M{x1:g} {y1:g} C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2 - 2:g} {y2:g}"
-    return (
-        f'<path d="{path}" fill="none" stroke="#9ca3af" stroke-width="1.3" '
-        'marker-end="url(#arrow)"/>'
-    )
+    path = f"M{x1:g} {y1:g} C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}"
+    if not end.kind:  # through the column, and on
+        path += f" H{x2 + _WIDTH:g}"
+    arrow = ' marker-end="url(#arrow)"' if end.kind else ""
+    return f'<path d="{path}" fill="none" stroke="#9ca3af" stroke-width="1.3"{arrow}/>'
 
 
 def _drawn(box: _Box) -> list[str]:
