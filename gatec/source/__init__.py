@@ -15,11 +15,10 @@ from typing import IO
 from gatec import resources
 from gatec.errors import Source
 from gatec.source import files
-from gatec.source.blocks import gate_items
 from gatec.source.cells import documents
 from gatec.source.document import Document, Formula, Reading, Style
 from gatec.source.files import MAX_BYTES, fail
-from gatec.source.scan import read_math
+from gatec.source.pieces import gate_items
 
 __all__ = ["Document", "Formula", "Style", "read", "read_text"]
 
@@ -38,6 +37,7 @@ def read(
         return _from_bytes(data, "<stdin>", "cell", None, cell)
     if spec.startswith("doc:"):
         from gatec.source.python import docstring
+        from gatec.source.scan import read_math
 
         address, _, fragment = spec.partition("#")
         source, name = docstring(address)
@@ -114,6 +114,8 @@ def _readings(source: Source, kind: str) -> Sequence[Reading]:
         return read_module(source)
     if kind == "gate":
         return [Reading(tuple(gate_items(source, 0, len(source.text))))]
+    from gatec.source.scan import read_math
+
     reading = read_math(source, kind)
     if reading.items or kind not in ("text", "tex") or not _EQUATION.search(source.text):
         return [reading]

@@ -6,14 +6,13 @@ One walk over the lines. What it leaves untouched, `scan` searches for formulas 
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 from gatec.errors import Diagnostic, Source
 from gatec.source.document import Formula, Marker, Style
 from gatec.source.finder import Next, Ranges
+from gatec.source.pieces import gate_items, paragraphs, quoted_lines, unquoted
 
 _FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(`{3,}|~{3,})[ \t]*([^`\n]*)$")
-_QUOTE = re.compile(r"[ \t]{0,3}>(?:[ \t]{0,3}>)*[ \t]?")
 _DIRECTIVE = re.compile(r"([ \t]*)\.\.[ \t]+([A-Za-z][\w:.-]*?)::(?:[ \t]+|$)")
 _COMMENT = re.compile(r"([ \t]*)\.\.(?:[ \t]+|$)(?![ \t]*_|[ \t]*\|)(.*)$")
 _OPTION = re.compile(r"[ \t]*:[\w-]+:(?![`\w]).*$")
@@ -22,7 +21,6 @@ _FOOTNOTE = re.compile(r"([ \t]*)(?:\[\^[^\]\n]+\]:|\.\.[ \t]+\[[^\]\n]+\])")
 _COLONS = re.compile(r"[ \t]*:{3,}[ \t]*(\{[\w-]+\}|[A-Za-z.{][^\n]*)?[ \t]*$")
 _CELL = re.compile(r"\s*cell[ \t]+(\S+)\s*$")
 _PERCENT = re.compile(r"[ \t]*%+[ \t]*cell[ \t]+(\S+)[ \t]*$")
-_GATE_CELL = re.compile(r"[ \t]*cell[ \t]+(?![=:_^+*/(\[-])(\S+)[ \t]*(?:[#%].*)?$", re.IGNORECASE)
 _SECTION = re.compile(
     r"([ \t]*)(?:Args|Arguments|Call arguments|Parameters|Keyword Args|Inputs?|Outputs?|Returns?|"
     r"Raises|Yields|Shapes?|Attributes|Examples?|References|See Also|Warnings?|Todo|Variables)\b"
@@ -49,14 +47,14 @@ class Blocks:
     """Walks over a source; `hidden` and `asides` tell where prose is none or of less weight."""
 
     def __init__(self, source: Source, *, docstring: bool = False, rst: bool = False) -> None:
-        self.rst = rst or docstring
+        self.rst = rst
         self.docstring = docstring
         self.hidden = Ranges()
         self.asides = Ranges()
         self.items: list[Formula | Marker] = []
         # Marks of quotation inside formulas are no mathematics. Offsets and lines stay true.
-        self.source = source if self.rst else Source(source.name, _unquoted(source.text))
-        self.quoted = [] if self.rst else _quoted_lines(source.text)
+        self.source = source if self.rst else Source(source.name, unquoted(source.text))
+        self.quoted = [] if self.rst else quoted_lines(source.text)
         self.diagnostics: list[Diagnostic] = []
         self.latex: list[tuple[int, int]] = []  # fences of LaTeX, texts of their own
         text = self.source.text
@@ -206,7 +204,7 @@ class Blocks:
 
     def _mark(self, base: int, match: re.Match[str]) -> None:
         span = self.source.span(base + match.start(1), base + match.end(1))
-        self.items.append(Marker(match.group(1), span))
+        self.items.append(Marker(match.group(1), span, span.start))
 
     def _explicit(self, number: int, line: str) -> int:
         """A line that starts with `..`: a directive, a footnote or a comment of rst."""
@@ -300,84 +298,6 @@ class Blocks:
             self.asides.add(opened, len(self.source.text))
 
 
-def gate_items(source: Source, start: int, end: int) -> list[Formula | Marker]:
-    """A text in gatec's own notation, cut before each `cell NAME` where it has several.
-
-    Comments right above such a line go with it.
-    """
-    markers: list[tuple[int, Marker]] = []  # where the cell's part begins
-    position = begin = start
-    for line in source.text[start:end].split("\n"):
-        match = _GATE_CELL.match(line)
-        if match:
-            first = position + match.start(1)
-            span = source.span(first, position + match.end(1))
-            markers.append((begin, Marker(match.group(1), span)))
-        position += len(line) + 1
-        if line.lstrip()[:1] not in ("#", "%"):
-            begin = position
-    if len(markers) < 2:
-        whole = (
-            [Formula(source.span(start, end), Style.GATE)] if source.text[start:end].strip() else []
-        )
-        return [*(marker for _, marker in markers), *whole]
-    items: list[Formula | Marker] = []
-    places = [start, *(place for place, _ in markers), end]
-    for index, (first, last) in enumerate(pairwise(places)):
-        if index:
-            items.append(markers[index - 1][1])
-        if source.text[first:last].strip():
-            items.append(Formula(source.span(first, last), Style.GATE))
-    return items
-
-
-_BREAK = re.compile(r"\n[ \t]*\n\s*|\\(begin|end)\s{0,3}\{")
-
-
-def paragraphs(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Equations that blank lines part, outside every environment."""
-    found = []
-    depth = 0
-    begin = start
-    for match in _BREAK.finditer(text, start, end):
-        if match.group(1):
-            depth += 1 if match.group(1) == "begin" else -1
-        elif depth <= 0:
-            found.append((begin, match.start()))
-            begin = match.end()
-    found.append((begin, end))
-    return [_trim(text, *part) for part in found if text[part[0] : part[1]].strip()]
-
-
-def _trim(text: str, start: int, end: int) -> tuple[int, int]:
-    inner = text[start:end]
-    return start + len(inner) - len(inner.lstrip()), end - (len(inner) - len(inner.rstrip()))
-
-
 def _indent(line: str) -> int:
     inner = line.lstrip()
     return len(line[: len(line) - len(inner)].expandtabs()) if inner else -1
-
-
-def _unquoted(text: str) -> str:
-    """The text with the `>` of quoted lines as spaces."""
-    if ">" not in text:
-        return text
-    return "\n".join(
-        " " * match.end() + line[match.end() :]
-        if ">" in line and (match := _QUOTE.match(line))
-        else line
-        for line in text.split("\n")
-    )
-
-
-def _quoted_lines(text: str) -> list[tuple[int, int]]:
-    if ">" not in text:
-        return []
-    found = []
-    start = 0
-    for line in text.split("\n"):
-        if ">" in line and _QUOTE.match(line):
-            found.append((start, start + len(line) + 1))
-        start += len(line) + 1
-    return found

@@ -48,10 +48,11 @@ class Document:
 
 @dataclass(frozen=True)
 class Marker:
-    """`cell NAME`: what follows belongs to that cell."""
+    """`cell NAME`: what stands after the offset `place` belongs to that cell."""
 
     name: str
     span: Span
+    place: int
 
 
 @dataclass(frozen=True)

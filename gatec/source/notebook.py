@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from gatec.errors import Diagnostic, GatecError, Source
-from gatec.source.blocks import gate_items
 from gatec.source.document import Marker, Reading
 from gatec.source.files import sound
+from gatec.source.pieces import gate_items
 from gatec.source.scan import read_math
 
 _MAGIC = re.compile(r"\s*%%gate\b[ \t]*([A-Za-z_]\w*)?[^\n]*\n?")
@@ -69,7 +69,7 @@ def read_notebook(source: Source, limit: int) -> list[Reading]:
             items = gate_items(inner, magic.end(), len(inner.text))
             if magic.group(1):
                 span = inner.span(magic.start(1), magic.end(1))
-                items.insert(0, Marker(magic.group(1), span))
+                items.insert(0, Marker(magic.group(1), span, 0))
             readings.append(Reading(tuple(items)))
         else:
             readings.append(read_math(inner, "markdown"))

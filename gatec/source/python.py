@@ -137,7 +137,8 @@ def read_module(source: Source) -> list[Reading]:
         name = getattr(node, "name", None)
         if name is not None:
             place = reading.items[0].span
-            marker = Marker(name, place.source.span(place.start, place.start))
+            span = place.source.span(place.start, place.start)
+            marker = Marker(name, span, place.start)
             reading = Reading((marker, *reading.items), reading.macros)
         readings.append((first.lineno, reading))
     return [reading for _, reading in sorted(readings, key=lambda pair: pair[0])]

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from gatec.errors import Diagnostic, GatecError, Source
 from gatec.source import tex
-from gatec.source.blocks import Blocks, paragraphs
+from gatec.source.blocks import Blocks
 from gatec.source.document import Formula, Marker, Reading, Style
 from gatec.source.finder import Next, Ranges, environments
+from gatec.source.pieces import paragraphs
 
 _ENVIRONMENTS = frozenset(
     ["equation", "align", "alignat", "flalign", "gather", "multline", "eqnarray", "displaymath",
@@ -32,10 +33,12 @@ def read_math(source: Source, kind: str) -> Reading:
     """
     if kind == "tex":
         hidden, asides = Ranges(), Ranges()
-        items: list[Formula | Marker] = list(tex.prepare(source, hidden, asides))
+        items: list[Formula | Marker] = list(tex.prepare(source, source.text, hidden, asides))
         diagnostics: list[Diagnostic] = []
+        rst = False
     else:
-        blocks = Blocks(source, docstring=kind == "docstring", rst=kind == "rst")
+        rst = kind in ("rst", "docstring")
+        blocks = Blocks(source, docstring=kind == "docstring", rst=rst)
         blocks.walk()
         source, hidden, asides = blocks.source, blocks.hidden, blocks.asides
         items, diagnostics = blocks.items, blocks.diagnostics
@@ -44,7 +47,8 @@ def read_math(source: Source, kind: str) -> Reading:
     text = source.text
     definitions = Ranges()
     macros = tex.macros(text, definitions) if "\\" in text else []
-    items += _Scanner(source, hidden.blank(text), diagnostics, plain=kind != "tex").scan()
+    scanner = _Scanner(source, hidden.blank(text), diagnostics, plain=kind != "tex", rst=rst)
+    items += scanner.scan()
     if diagnostics:
         raise GatecError(diagnostics)
     items = [
@@ -55,8 +59,12 @@ def read_math(source: Source, kind: str) -> Reading:
     ]
     if macros:
         items = [piece for item in items for piece in _without(item, definitions)]
-    items.sort(key=lambda item: item.span.start)
+    items.sort(key=_place)
     return Reading(tuple(items), tuple(macros))
+
+
+def _place(item: Formula | Marker) -> tuple[int, int]:
+    return (item.place, 0) if isinstance(item, Marker) else (item.span.start, 1)
 
 
 def _latex_fences(source: Source, fences: list[tuple[int, int]]) -> list[Formula | Marker]:
@@ -68,16 +76,14 @@ def _latex_fences(source: Source, fences: list[tuple[int, int]]) -> list[Formula
     # What stands around the fences is blank, so that offsets stay those of the whole text.
     blank = others.blank(text)
     hidden = Ranges()
-    items: list[Formula | Marker] = list(tex.prepare(Source(source.name, blank), hidden, Ranges()))
-    items = [Marker(marker.name, source.span(marker.span.start, marker.span.end))
-             for marker in items if isinstance(marker, Marker)]  # fmt: skip
+    markers = tex.prepare(source, blank, hidden, Ranges())
     found = _Scanner(source, hidden.blank(blank), [], plain=False).scan()
     starts = [formula.span.start for formula in found]
     for start, end in fences:
         if bisect_left(starts, start) == bisect_left(starts, end) and "=" in text[start:end]:
             parts = paragraphs(text, start, end)
             found += [Formula(source.span(*part), Style.TEX) for part in parts]
-    return [*items, *found]
+    return [*markers, *found]
 
 
 def _without(item: Formula | Marker, definitions: Ranges) -> list[Formula | Marker]:
@@ -104,10 +110,12 @@ class _Scanner:
     """Searches a text in which everything that is no prose stands as spaces."""
 
     def __init__(
-        self, source: Source, text: str, diagnostics: list[Diagnostic], *, plain: bool
-    ) -> None:
+        self, source: Source, text: str, diagnostics: list[Diagnostic], *, plain: bool,
+        rst: bool = False,
+    ) -> None:  # fmt: skip
         self.source, self.text, self.diagnostics = source, text, diagnostics
         self.plain = plain  # Markdown's rules for `$` and backticks hold
+        self.rst = rst
         self.formulas: list[Formula] = []
         self.ends, self.unclosed = environments(text) if "\\begin" in text else ({}, [])
         self.opening = Next(_OPENING, text)
@@ -223,7 +231,9 @@ class _Scanner:
         if size > 8:
             return inner
         if size not in self.ticks:
-            self.ticks[size] = Next(rf"(?<!`)`{{{size}}}(?!`)", self.text)
+            # In reStructuredText a literal may end in a backtick of its own.
+            before = "" if self.rst and size == 2 else "(?<!`)"
+            self.ticks[size] = Next(rf"{before}`{{{size}}}(?!`)", self.text)
         closing = self.ticks[size](inner)
         if closing is None or closing.start() - inner > 1000:
             return inner

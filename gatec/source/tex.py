@@ -20,9 +20,11 @@ _COMMENT = re.compile(r"\\.|%([^\n]*)", re.DOTALL)
 _CELL = re.compile(r"%*[ \t]*cell[ \t]+(\S+)[ \t]*$")
 
 
-def prepare(source: Source, hidden: Ranges, asides: Ranges) -> list[Marker]:
-    """Hide what is no text of a `.tex` file, note its asides, and give its cell markers."""
-    text = source.text
+def prepare(source: Source, text: str, hidden: Ranges, asides: Ranges) -> list[Marker]:
+    """Hide what is no text of a `.tex` file, note its asides, and give its cell markers.
+
+    `text` is the source's text, or as much of it as is LaTeX with the rest as spaces.
+    """
     markers = []
     for match in _COMMENT.finditer(text):
         comment = match.group(1)
@@ -31,7 +33,8 @@ def prepare(source: Source, hidden: Ranges, asides: Ranges) -> list[Marker]:
             named = _CELL.match(comment)
             if named:
                 start = match.start(1) + named.start(1)
-                markers.append(Marker(named.group(1), source.span(start, start + len(named[1]))))
+                span = source.span(start, start + len(named[1]))
+                markers.append(Marker(named.group(1), span, start))
     _hide_verb(text, hidden)
     ends, _ = environments(hidden.blank(text))
     for start, end in ends.items():
