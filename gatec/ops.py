@@ -107,6 +107,10 @@ def _erf(np: Any, x: Any) -> Any:
     return np.vectorize(math.erf, otypes=[float])(x)
 
 
+def _escaped(name: str) -> str:
+    return name.replace("_", r"\_")
+
+
 def _unary(
     name: str,
     reference: Callable[..., Any],
@@ -128,7 +132,7 @@ def _unary(
         numpy=numpy or f"np.{name}({{0}})",
         torch=torch or f"torch.{name}({{0}})",
         c=c or f"{name}({{0}})",
-        latex=latex or rf"\operatorname{{{name}}}({{0}})",
+        latex=latex or rf"\operatorname{{{{{_escaped(name)}}}}}({{0}})",
         adjoint=None if "definition" in more else row,
         **more,
     )
@@ -579,7 +583,7 @@ _BATCH = (
         numpy="{0}",
         torch="{0}.detach()",
         c="{0}",
-        latex="{0}",
+        latex=r"\operatorname{{sg}}({0})",
         flops=0,
         adjoint=lambda g, y, x: (None,),
     ),

@@ -107,7 +107,12 @@ def _apply(node: Apply, parts: list[tuple[str, int]]) -> tuple[str, int]:
     if node.op == "add":
         return _sum(parts), ADDITIVE
     if node.op == "mul":
-        scalars = [part for part, arg in zip(parts, node.args, strict=True) if not arg.shape]
+        # `x^T y z` would read as a product of three: an inner product beside others has brackets.
+        scalars = [
+            (part[0], ADDITIVE) if part[1] == MULTIPLICATIVE else part
+            for part, arg in zip(parts, node.args, strict=True)
+            if not arg.shape
+        ]
         others = [part for part, arg in zip(parts, node.args, strict=True) if arg.shape]
         text = " \\, ".join(map(_factor, scalars))
         units = rf" {row.latex} ".join(map(_factor, others))
@@ -153,7 +158,7 @@ def _encloses(template: str, index: int) -> bool:
     if not found:
         return True
     opened = before.rstrip(" ")[-1:] in ("(", "{", ",", "&") or before.endswith(
-        (r"\lvert ", r"\lVert ")
+        (r"\lvert ", r"\lVert ", "\\\\ ")
     )
     return opened and after[:1] not in ("^",)
 

@@ -375,7 +375,7 @@ def test_show(run, name):
     spec = resources.spec_path(name).read_text(encoding="utf-8")
     for line in spec.splitlines():
         if "=" in line and not line.startswith(("#", "init", "state")):
-            assert line.strip() in out
+            assert line.strip().removesuffix("\\\\").strip() in out
     shown = json.loads(run("show", name, "--json")[1])["cells"][0]
     for item in shown["inputs"] + shown["states"] + shown["parameters"]:
         assert re.search(rf"^  {item['name']}\b.*{re.escape(item['rule'])}$", out, re.M)
