@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ from gatec.parse import scripts
 from gatec.parse.juxtapose import Juxtaposer, Names
 from gatec.parse.lexer import Lexer, bars, check_brackets
 from gatec.parse.statements import Statement, split
-from gatec.parse.tokens import MAX_EQUATIONS
+from gatec.parse.tokens import KEYWORDS, MAX_EQUATIONS
 from gatec.parse.tree import make_function, parse as parse_tokens
 from gatec.source import Document, Style
 from gatec.syntax import (
@@ -136,9 +137,11 @@ class _Parser:
         if not check_brackets(bars(statement.tokens), lexer):
             self.diagnostics += lexer.diagnostics
             return
+        first = str(statement.tokens[0]).lower()
+        near = difflib.get_close_matches(first, KEYWORDS, 1, 0.7)
         self.diagnostics.append(Diagnostic(
             "E0103", "this line has no '='", statement.span,
-            "an equation is `name = expression`; a declaration starts with cell, input, state, "
+            f"did you mean '{near[0]}'?" if near and near[0] != first else "an equation is `name = expression`; a declaration starts with cell, input, state, "
             "output, param, const, size, function or init; a comment starts with #"))
 
     def _failed(

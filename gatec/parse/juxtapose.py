@@ -7,6 +7,7 @@ parsed and leaves no `Run` in the tree.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -236,11 +237,9 @@ class Juxtaposer:
         if isinstance(inner, Symbol) and isinstance(bracket, Bracket) and (
             self.names.looks_like_function(inner)
         ):
-            name = str(inner.key)
-            self.diagnostics.append(Diagnostic(
-                "E0204", f"'{name}' is applied like a function, but is none that gatec knows",
-                inner.span, f"define it in a line of its own: function {_spelled(inner)} = tanh"))
-            return bracket.items[0] if bracket.items else bracket, position + 2
+            self._unknown_function(inner)
+            argument = bracket.items[0] if bracket.items else bracket
+            return self.rewrite(argument), position + 2
         if (
             isinstance(item, Symbol) and item.key == Key("Delta") and item.time is None
             and isinstance(following, Symbol) and len(following.key.base) == 1
@@ -255,6 +254,17 @@ class Juxtaposer:
         if isinstance(item, Symbol):
             return item, position + 1
         return self.rewrite(item), position + 1
+
+    def _unknown_function(self, symbol: Symbol) -> None:
+        known = [*map(str, self.names.functions), *FUNCTIONS]
+        word = symbol.key.base.lower()
+        near = difflib.get_close_matches(word, known, 3, 0.7)
+        near.sort(key=lambda other: sorted(other) != sorted(word))  # letters swapped: tahn
+        line = f"function {_spelled(symbol)} = tanh"
+        self.diagnostics.append(Diagnostic(
+            "E0204", f"'{symbol.key}' is applied like a function, but is none that gatec knows",
+            symbol.span, f"did you mean '{near[0]}'? To define it, add a line: {line}" if near
+            else f"define it in a line of its own: {line}"))
 
     def _apply(
         self, items: list[Node], dotted: list[bool], position: int, depth: int
@@ -342,6 +352,8 @@ class Juxtaposer:
     def _is_product(self, word: str) -> bool:
         if not word.isalpha() or len(word) > 3 or self.names.index in word:
             return False
+        if len(set(word)) < len(word):
+            return False  # nobody writes h squared as hh
         return word[0].isupper() or all(_letter(char) in self.names.letters for char in word)
 
 

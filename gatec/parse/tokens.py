@@ -117,7 +117,7 @@ DESCRIPTIONS: dict[str, str] = {
     "BAR_CLOSE": "'|'",
     "END_MATRIX": "\\end of the matrix",
     "END_CASES": "\\end{cases}",
-    "$END": "the end of the equation",
+    "$END": "the end of the line",
 }
 OPERATORS = frozenset(["SIGN", "TIMES", "DOT", "SLASH", "EQUALS", "COMPARE"])
 MAX_DEPTH = 200

@@ -46,6 +46,8 @@ def parse(tokens: Sequence[Token], source: Source, context: scripts.Context, sta
     """
     machine = parser().parse_interactive(start=start)
     for position, token in enumerate(tokens):
+        if token == "+" and position and tokens[position - 1].type in _BINDING:
+            raise GatecError(_missing_between(tokens[position - 1], token, source))
         try:
             machine.feed_token(token)
         except UnexpectedToken:
@@ -60,6 +62,15 @@ def parse(tokens: Sequence[Token], source: Source, context: scripts.Context, sta
         if isinstance(error.orig_exc, GatecError):
             raise error.orig_exc from None
         raise
+
+
+_BINDING = OPERATORS - {"EQUALS", "COMPARE"}
+
+
+def _missing_between(one: Token, other: Token, source: Source) -> Diagnostic:
+    span = source.span(one.start_pos or 0, other.end_pos or 0)
+    return Diagnostic("E0105", f"an operand is missing between '{one}' and '{other}'", span,
+                      "write what stands between them, or remove one")
 
 
 def _unexpected(
@@ -81,7 +92,7 @@ def _unexpected(
         return Diagnostic("E0105", f"an operand is missing before {describe(token)}", span,
                           "write what it applies to, or remove it")
     expected = sorted({DESCRIPTIONS[kind] for kind in accepts if kind in DESCRIPTIONS})
-    found = describe(token) if token is not None else "the end of the equation"
+    found = describe(token) if token is not None else "end of the line"
     if token is not None and token.type == "UNKNOWN":
         return Diagnostic("E0107", f"gatec does not know the character {found}", span,
                           "see the notation in README.md")

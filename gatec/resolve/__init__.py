@@ -26,7 +26,7 @@ def resolve(module: Module) -> Resolution:
     diagnostics = [*module.diagnostics, *resolver.diagnostics]
     if diagnostics or cell is None:
         raise GatecError(_in_order(diagnostics))
-    return Resolution(cell, resolver.mentions())
+    return Resolution(cell, resolver.mentions(), tuple(resolver.warnings))
 
 
 def _in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -153,7 +155,7 @@ class DeclarationReader:
             self._error("E0409", f"gatec does not know the initialisation '{text(node)}'"
                         if node is not None else "an initialisation is missing",
                         node.span if node is not None else symbol.span,
-                        f"a number, or one of {', '.join(INITS)}")
+                        _suggested(word, INITS))
             return
         self.declared.inits[symbol.key] = (word, symbol.span)
 
@@ -247,6 +249,11 @@ def _single(node: Node) -> Node:
     if isinstance(node, Run) and len(node.items) == 1:
         return node.items[0]
     return node
+
+
+def _suggested(word: str, among: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, among, 1, 0.7)
+    return f"did you mean '{near[0]}'?" if near else f"a number, or one of {', '.join(among)}"
 
 
 def number(node: Node | None) -> Fraction | None:

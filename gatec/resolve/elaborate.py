@@ -125,7 +125,7 @@ class Elaborator:
                 self._error(
                     "E0209", f"'{key}' is read at a later time than it is computed", symbol.span,
                     "a recurrent cell reads the present and the past; shift the indices")
-                lag = 0
+                lag = 1
             quantity.lags.add(lag)
         elif symbol.time is not None and quantity.kind in ("param", "const"):
             self._error("E0210", f"'{key}' is a {_WORDS[quantity.kind]}, it has no time",

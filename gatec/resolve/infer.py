@@ -39,6 +39,7 @@ class Inference:
         self._said: set[int] = set()
         self._nodes = self._collect()
         self._rows = self._writes_rows()
+        solver.owners = self._owners
 
     def _collect(self) -> list[Typed]:
         """Every node once, operands before their operations."""
@@ -55,6 +56,28 @@ class Inference:
                     stack.append((node, True))
                     stack.extend((arg, False) for arg in reversed(node.args))
         return order
+
+    def _owners(self) -> dict[str, str]:
+        """Whose size each unknown size is: 'size of x'."""
+        owners: dict[str, str] = {}
+        order = {"input": 0, "var": 1}
+        for quantity in sorted(self.quantities, key=lambda q: order.get(q.kind, 2)):
+            dims = [self.solver.sizes.resolve(dim) for dim in quantity.type.root().dims]
+            words = ("size",) if len(dims) == 1 else ("rows", "columns")
+            for word, dim in zip(words, dims, strict=False):
+                if len(dim.terms) == 1 and dim.const == 0 and dim.terms[0][1] == 1:
+                    owners.setdefault(dim.terms[0][0], f"{word} of {quantity.key}")
+        return owners
+
+    def _other_use(self, quantity: Quantity, product: Typed) -> Note | None:
+        """Where else a parameter is a factor."""
+        for node in self._nodes:
+            if node.kind == "product" and node is not product:
+                for arg in node.args:
+                    if arg.kind == "ref" and arg.data[0] is quantity:
+                        return Note(f"'{quantity.key}' is a {self.solver.text(arg.type)} here",
+                                    node.span)
+        return None
 
     def _writes_rows(self) -> bool:
         """Whether the document writes vectors as rows: `x_t W`, and nowhere `W x_t`."""
@@ -292,7 +315,8 @@ class Inference:
         known = self.solver.known
         unknown = [arg for arg in node.args if known(arg.type) is None]
         if not unknown:
-            node.settled = fold(node, self.solver, self.diagnostics, rows=self._rows)
+            node.settled = fold(
+                node, self.solver, self.diagnostics, self._other_use, rows=self._rows)
             if node.settled is None:
                 self._failed.add(id(node))
                 return

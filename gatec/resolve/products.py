@@ -7,19 +7,29 @@ first: `W U x` is two matrix-vector products, `S k k^\\top` an outer product of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gatec.errors import Diagnostic, Note, Span
 from gatec.resolve.elaborate import Typed
+from gatec.resolve.quantities import Quantity
 from gatec.resolve.types import Solver, Type
 
 
 def fold(
-    node: Typed, solver: Solver, diagnostics: list[Diagnostic], *, rows: bool = False
+    node: Typed,
+    solver: Solver,
+    diagnostics: list[Diagnostic],
+    other_use: Callable[[Quantity, Typed], Note | None],
+    *,
+    rows: bool = False,
 ) -> Typed | None:
     """The product of factors whose kinds are all known; None after an error was reported.
 
     `rows`: the document writes vectors as rows (`x_t W`), so that `k^\\top v` is an outer product.
     """
-    return _Folder(node, solver, diagnostics, rows).run()
+    folder = _Folder(node, solver, diagnostics, rows)
+    folder.other_use = other_use
+    return folder.run()
 
 
 def _quoted(typed: Typed) -> str:
@@ -34,6 +44,7 @@ class _Folder:
     ) -> None:
         self.node, self.solver, self.diagnostics = node, solver, diagnostics
         self.rows = rows
+        self.other_use: Callable[[Quantity, Typed], Note | None] = lambda *_: None
 
     def run(self) -> Typed | None:
         scalars = [arg for arg in self.node.args if self._rank(arg) == 0]
@@ -142,7 +153,15 @@ class _Folder:
         self.diagnostics.append(Diagnostic(
             code, message, left.span.to(right.span)
             if left.span.source is right.span.source else right.span, hint,
-            tuple(self._why(typed, words) for typed, words in zip((left, right), texts, strict=True))))
+            (*(self._why(typed, words) for typed, words in zip((left, right), texts, strict=True)),
+             *self._elsewhere(left))))
+
+    def _elsewhere(self, typed: Typed) -> tuple[Note, ...]:
+        """The other place that says what size a parameter has."""
+        if typed.kind != "ref" or typed.data[0].kind != "param":
+            return ()
+        note = self.other_use(typed.data[0], self.node)
+        return () if note is None else (note,)
 
     def _why(self, typed: Typed, words: str) -> Note:
         rule = ""

@@ -320,7 +320,7 @@ class Table:
     def suggestion(self, key: Key, among: Iterable[Key]) -> str | None:
         """The most similar name, for 'did you mean'."""
         names = {str(other): other for other in among if other != key}
-        close = difflib.get_close_matches(str(key), list(names), 1, 0.7)
+        close = difflib.get_close_matches(str(key), list(names), 1, 0.6)
         return close[0] if close else None
 
     def _error(

@@ -11,7 +11,7 @@ from gatec.ir import Cell, Constant, Equation, Initial, Input, Param, Size, Stat
 from gatec.names import Mangler
 from gatec.resolve.build import Builder
 from gatec.resolve.declarations import DeclarationReader, Declared, DeclaredState, number
-from gatec.resolve.elaborate import Elaborator, Typed
+from gatec.resolve.elaborate import INPUT_LETTERS, Elaborator, Typed
 from gatec.resolve.infer import Inference
 from gatec.resolve.latex import latex
 from gatec.resolve.quantities import Definition, Quantity, Table
@@ -24,6 +24,7 @@ class Resolver:
     def __init__(self, module: Module) -> None:
         self.module = module
         self.diagnostics: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
         self.solver = Solver()
         self.table = Table(module)
         self.mangler = Mangler()
@@ -157,19 +158,35 @@ class Resolver:
 
     def _check_interface(self, states: list[Quantity]) -> None:
         first = self.table.definitions[0].equation.span
-        if not states and not any(d.code in ("E0201", "E0404") for d in self.diagnostics):
+        # Where an equation was not understood, a state or an input may only seem to be missing.
+        complete = not (self.module.diagnostics or self.diagnostics)
+        if not states and complete:
             self._error("E0214", "the cell has no state: nothing is read at an earlier time", first,
                         "a recurrent cell reads its past, as in h_t = … h_{t-1} …")
         inputs = [q for q in self.table.quantities.values() if q.kind == "input"]
-        if not inputs:
+        if not inputs and complete:
             self._error("E0215", "the cell has no input", first,
                         "an input is a timed name that no equation defines, as in x_t; "
                         "`input x` declares one")
         for quantity in inputs:
             if quantity.declared and not quantity.used:
                 self._unused(quantity, "the input")
+        self._warn_inputs(inputs)
         if self.declared.output is not None:
             self._output()
+
+    def _warn_inputs(self, inputs: list[Quantity]) -> None:
+        """An equation that was forgotten looks like a second input: say what was understood."""
+        usual = [q for q in inputs if q.key.base in INPUT_LETTERS]
+        if len(inputs) < 2 or not usual or not self.module.strict:
+            return
+        for quantity in inputs:
+            if quantity not in usual and not quantity.declared:
+                names = ", ".join(str(q.key) for q in inputs)
+                self.warnings.append(Diagnostic(
+                    "E0205", f"nothing defines '{quantity.key}', so it is taken as an input",
+                    quantity.span, f"write its equation, or confirm it: `input {names}`",
+                    severity="warning"))
 
     def _check_used(self, states: list[Quantity], output: Quantity) -> None:
         """In a spec, every name must serve; in a document, what does not is passed over."""

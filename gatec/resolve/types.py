@@ -7,7 +7,7 @@ a size equation that two unknowns share waits until one of them is known.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from gatec.errors import Span
 from gatec.expr import Dim, Shape
@@ -128,6 +128,8 @@ class Solver:
     def __init__(self) -> None:
         self.sizes = Sizes()
         self.changed = False
+        # What messages call the unknown sizes; filled when there is something to report.
+        self.owners: Callable[[], dict[str, str]] = dict
 
     def known(self, type_: Type) -> int | None:
         return type_.root().rank
@@ -169,9 +171,18 @@ class Solver:
         root = type_.root()
         if root.rank is None:
             return "value of unknown kind"
-        dims = [self.sizes.resolve(dim) for dim in root.dims]
-        known = [
-            "?" if any(name.startswith("?") for name, _ in dim.terms) else str(dim) for dim in dims
-        ]
+        owners = self.owners()
+        dims = [self._size_text(self.sizes.resolve(dim), owners) for dim in root.dims]
         words = RANKS[root.rank]
-        return f"{words} ({' x '.join(known)})" if any(k != "?" for k in known) else words
+        return f"{words} ({' x '.join(dims)})" if any(dim != "?" for dim in dims) else words
+
+    def _size_text(self, dim: Dim, owners: dict[str, str]) -> str:
+        unknown = [name for name, _ in dim.terms if name.startswith("?")]
+        if any(name not in owners for name in unknown):
+            return "?"
+        if len(dim.terms) == 1 and unknown and dim.const == 0 and dim.terms[0][1] == 1:
+            return owners[unknown[0]]
+        named = Dim((), dim.const)
+        for name, count in dim.terms:
+            named += Dim.of(owners.get(name, name)) * count
+        return str(named)
