@@ -24,6 +24,8 @@ def compile_(options: Namespace) -> int:
     targets = backends.targets() if options.target == "all" else [options.target]
     if options.native and "c" not in targets:
         raise _error("E0711", "--native builds the C code: it goes with -t c or -t all")
+    if options.native and (options.output == "-" or options.stop_after):
+        raise _error("E0711", "--native writes a shared library: it goes with files only")
     units, errors = _units(options.specs, options.cell)
     if options.stop_after:
         return _stop(units, errors, options)

@@ -247,6 +247,7 @@ REFUSALS = [
     (["-t", "c", "-o", "one.py"], "E0708", "-o one.c"),
     (["-t", "c", "-o", "a-b.c"], "E0708", "-o a_b.c"),
     (["--native"], "E0711", "-t c"),
+    (["--native", "-t", "c", "-o", "-"], "E0711", "files only"),
     (["--stop-after", "parse", "-o", "a.txt"], "E0711", "-o"),
 ]
 
@@ -578,7 +579,7 @@ def test_interrupt():
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    time.sleep(1.0)
+    time.sleep(1.5)
     started.send_signal(signal.SIGINT)
     _, err = started.communicate(timeout=60)
     assert started.returncode == 130
