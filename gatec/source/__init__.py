@@ -116,17 +116,9 @@ def _readings(source: Source, kind: str) -> Sequence[Reading]:
         return [Reading(tuple(gate_items(source, 0, len(source.text))))]
     from gatec.source.scan import read_math
 
-    reading = read_math(source, kind)
-    if reading.items or kind not in ("text", "tex") or not _EQUATION.search(source.text):
-        return [reading]
-    if kind == "text":  # nothing but equations, in a file named .txt
-        return [Reading(tuple(gate_items(source, 0, len(source.text))))]
-    # A piece of LaTeX that another file puts between its delimiters.
-    span = source.span(0, len(source.text))
-    return [Reading((Formula(span, Style.TEX),), reading.macros)]
+    return [read_math(source, kind)]
 
 
-_EQUATION = re.compile(r"^[ \t]*[^\s=][^\n=]{0,60}=", re.MULTILINE)
 _TEX = re.compile(r"\\documentclass|\\begin\{document\}|\\(?:sub)*section\*?\{|\\usepackage")
 _TEXT = re.compile(
     r"\$[^$\n]{1,2000}\$|\$\$|(?<!\\)\\\(|(?<!\\)\\\[|^[ \t]*\.\. +math::|:math:`"

@@ -10,7 +10,7 @@ import re
 from gatec.errors import Diagnostic, Source
 from gatec.source.document import Formula, Marker, Style
 from gatec.source.finder import Next, Ranges
-from gatec.source.pieces import gate_items, paragraphs, quoted_lines, unquoted
+from gatec.source.pieces import cleaned, gate_items, paragraphs, quoted_lines
 
 _FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 _DIRECTIVE = re.compile(r"([ \t]*)\.\.[ \t]+([A-Za-z][\w:.-]*?)::(?:[ \t]+|$)")
@@ -53,7 +53,7 @@ class Blocks:
         self.asides = Ranges()
         self.items: list[Formula | Marker] = []
         # Marks of quotation inside formulas are no mathematics. Offsets and lines stay true.
-        self.source = source if self.rst else Source(source.name, unquoted(source.text))
+        self.source = source if self.rst else Source(source.name, cleaned(source.text))
         self.quoted = [] if self.rst else quoted_lines(source.text)
         self.diagnostics: list[Diagnostic] = []
         self.latex: list[tuple[int, int]] = []  # fences of LaTeX, texts of their own
@@ -66,6 +66,7 @@ class Blocks:
         self._after_comment = Next("-->", text)
         # Of blank lines -1.
         self._indents = [_indent(self.line(i)) for i in range(len(self.lines))]
+        self._closing: set[int] = set()  # lines that end a block whose inside is read
         self._fence_ends: dict[tuple[str, int], int] = {}
 
     def walk(self) -> None:
@@ -85,7 +86,7 @@ class Blocks:
         """Reads the block that starts at a line, if one does; the number of the line after it."""
         line = self.line(number)
         stripped = line.strip()
-        if not stripped:
+        if not stripped or number in self._closing:
             return number + 1
         if "```" in line or "~~~" in line:
             match = _FENCE.match(line)
@@ -124,6 +125,7 @@ class Blocks:
             if stop is not None:
                 self.asides.add(start, self.lines[stop][1])
                 self.hidden.add(*self.lines[stop])
+                self._closing.add(stop)
             return number + 1
         stop = self._fence_end(number, mark)
         wanted = word in _MATH or word in _LATEX or word == "gate"

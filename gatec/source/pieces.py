@@ -65,8 +65,13 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start + len(inner) - len(inner.lstrip()), end - (len(inner) - len(inner.rstrip()))
 
 
-def unquoted(text: str) -> str:
-    """The text with the `>` of quoted lines as spaces."""
+_ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
+
+
+def cleaned(text: str) -> str:
+    """The text with the `>` of quoted lines as spaces, and HTML's `&lt;` as the character."""
+    for entity, char in _ENTITIES.items():
+        text = text.replace(entity, char.ljust(len(entity)))
     if ">" not in text:
         return text
     return "\n".join(

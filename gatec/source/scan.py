@@ -11,7 +11,7 @@ from gatec.source import tex
 from gatec.source.blocks import Blocks
 from gatec.source.document import Formula, Marker, Reading, Style
 from gatec.source.finder import Next, Ranges, environments
-from gatec.source.pieces import paragraphs
+from gatec.source.pieces import gate_items, paragraphs
 
 _ENVIRONMENTS = frozenset(
     ["equation", "align", "alignat", "flalign", "gather", "multline", "eqnarray", "displaymath",
@@ -57,10 +57,27 @@ def read_math(source: Source, kind: str) -> Reading:
         else item
         for item in items
     ]
+    if not items:
+        items = _bare(source, hidden, kind)
     if macros:
         items = [piece for item in items for piece in _without(item, definitions)]
     items.sort(key=_place)
     return Reading(tuple(items), tuple(macros))
+
+
+_EQUATION = re.compile(r"^[ \t]*[^\s=][^\n=]{0,60}=", re.MULTILINE)
+_PREAMBLE = re.compile(r"\\documentclass|\\begin\s{0,3}\{document\}|\\(?:sub)*section")
+
+
+def _bare(source: Source, hidden: Ranges, kind: str) -> list[Formula | Marker]:
+    """The formulas of a file that is nothing but equations, without any delimiter."""
+    text = source.text
+    if kind not in ("text", "tex") or not _EQUATION.search(hidden.blank(text)):
+        return []
+    if kind == "text":
+        return gate_items(source, 0, len(text))
+    # A piece of LaTeX that another file puts between its delimiters.
+    return [] if _PREAMBLE.search(text) else [Formula(source.span(0, len(text)), Style.TEX)]
 
 
 def _place(item: Formula | Marker) -> tuple[int, int]:
@@ -206,14 +223,24 @@ class _Scanner:
         if closing is None or closing.start() == inner or self._broken(inner, closing.start()):
             return inner
         stop = closing.start()
-        if self.plain:
-            tight = not self.text[inner].isspace() and not self.text[stop - 1].isspace()
-            amount = self.text[stop + 1 : stop + 2].isdigit() or not tight
-            content = self.text[inner:stop]
-            if amount and (content[0].isdigit() or not re.search(r"[\\=]|\w[\^_]", content)):
-                return inner
+        if self.plain and self._is_money(inner, stop):
+            return inner
         self._inline(start, inner, stop, stop + 1)
         return stop + 1
+
+    def _is_money(self, start: int, stop: int) -> bool:
+        """Whether `$…$` are two amounts, as in "$5 and $10", and no formula.
+
+        Pandoc's rule: nothing blank after the first mark or before the second, no digit after it.
+        What breaks it is a formula all the same where it is evidently mathematics on one line.
+        """
+        content = self.text[start:stop]
+        evident = re.search(r"[\\=]|\w[\^_]", content) is not None
+        if content[0].isdigit() and not evident and " " in content:
+            return True
+        if content == content.strip() and not self.text[stop + 1 : stop + 2].isdigit():
+            return False
+        return not evident or content[0].isdigit() or "`" in content or "\n" in content
 
     def _bracketed(self, mark: str, start: int, inner: int) -> int:
         closing = (self.bracket if mark == "\\[" else self.brackets)(inner)
