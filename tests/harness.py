@@ -45,7 +45,7 @@ class Case:
         """The same case with every number representable in `dtype`."""
 
         def fit(values: Values) -> Values:
-            return {name: v.astype(dtype).astype("float64") for name, v in values.items()}
+            return {name: np.asarray(v, dtype).astype("float64") for name, v in values.items()}
 
         return Case(fit(self.params), fit(self.inputs), fit(self.states))
 
@@ -58,7 +58,8 @@ def draw(
 
     def parameter(shape: tuple[int, ...]) -> np.ndarray:
         # Scaled as usual initialisations are, so that no recurrence explodes.
-        return rng.standard_normal(shape) / np.sqrt(shape[-1] if len(shape) > 1 else 2.0)
+        scale = np.sqrt(shape[-1] if len(shape) > 1 else 2.0)
+        return np.asarray(rng.standard_normal(shape) / scale)
 
     return Case(
         {name: parameter(shape) for name, shape in shapes["params"].items()},
@@ -242,7 +243,7 @@ def _torch(
         case,
         outputs.detach().numpy(),
         [value.detach().numpy() for value in last],
-        {name: grad(named[f"{name}_l0"]) for name in case.params},
+        {name: grad(named[name]) for name in case.params},
         [grad(leaf) for leaf in inputs],
         [grad(leaf)[0] for leaf in states],
     )
@@ -261,7 +262,7 @@ def torch_module(
     )
     with torch.no_grad():
         for name, value in case.params.items():
-            getattr(made, f"{name}_l0").copy_(torch.tensor(value))
+            getattr(made, name).copy_(torch.tensor(value))
     return made
 
 
