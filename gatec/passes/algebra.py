@@ -53,8 +53,8 @@ def split_sign(expr: Expr) -> tuple[Fraction, Expr]:
     if isinstance(expr, Const):
         return expr.value, _ONE
     if isinstance(expr, Apply) and expr.op == "neg":
-        number, rest = split_sign(expr.args[0])
-        return -number, rest
+        number, inner = split_sign(expr.args[0])
+        return -number, inner
     if isinstance(expr, Apply) and expr.op == "mul" and isinstance(expr.args[0], Const):
         rest = expr.args[1:]
         return expr.args[0].value, rest[0] if len(rest) == 1 else Apply("mul", rest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gatec.expr import (
@@ -22,7 +22,14 @@ from gatec.expr import (
 from gatec.ir import Cell, Equation, Phase
 from gatec.ops import OPS, Kind
 
-Pass = Callable[[Cell], Cell]
+
+@dataclass(frozen=True)
+class Roots:
+    """The equations that are read from outside; `loop` are those that every step needs."""
+
+    all: frozenset[str]
+    loop: frozenset[str]
+
 
 # In the order of computation; `max` of phases is by this rank.
 RANK = {phase: rank for rank, phase in enumerate(Phase)}
@@ -59,7 +66,7 @@ class Fresh:
 def all_names(cell: Cell) -> set[str]:
     """Every name that a cell uses for anything."""
     groups = (cell.inputs, cell.states, cell.params, cell.equations, cell.constants, cell.sizes)
-    names = {item.name for group in groups for item in group}  # type: ignore[attr-defined]
+    names = {item.name for group in groups for item in group}
     return names | {"input_size", "hidden_size", *cell.size_names}
 
 
@@ -183,9 +190,13 @@ class Phases:
     def _own(self, node: Expr) -> Phase:
         if isinstance(node, Ref):
             if node.kind == "var":
-                return self.equations[node.name]
+                # A value that the equations do not compute is one of the forward loop.
+                known = self.equations.get(node.name)
+                return known or (Phase.STEP if node.batched else Phase.ONCE)
             return _LEAF_PHASE.get(node.kind, Phase.ONCE)
-        phase = Phase.ONCE
+        # Sums over the batch stand after the loop: over time, too.
+        sums = isinstance(node, Apply) and node.op == "batch_sum"
+        phase = Phase.AFTER if sums else Phase.ONCE
         for child in node.children:
             phase = later(phase, self._known[child])
         return phase

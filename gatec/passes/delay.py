@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gatec.expr import Expr, Ref
-from gatec.ir import Cell, Equation, Initial, State
+from gatec.ir import Cell, Equation, Initial, Input, State
 from gatec.passes.common import Fresh, each, refs, with_equations
 
 
@@ -27,10 +27,9 @@ def delay(cell: Cell) -> Cell:
     names: dict[tuple[str, str, int], str] = {}
     states: list[State] = []
     updates: list[Equation] = []
-    for item, kind, nearest in (
-        *((state, "state", 1) for state in cell.states),
-        *((x, "input", 0) for x in cell.inputs),
-    ):
+    items: list[tuple[State | Input, str, int]] = [(state, "state", 1) for state in cell.states]
+    items += [(x, "input", 0) for x in cell.inputs]
+    for item, kind, nearest in items:
         value = Ref(kind, item.name, item.shape, nearest)
         initial = item.initial if isinstance(item, State) else Initial()
         for lag in range(nearest + 1, longest.get((kind, item.name), 0) + 1):

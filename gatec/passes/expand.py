@@ -49,9 +49,7 @@ class _Expansion:
         if not is_leaf(operand) and _uses(body, marker) > 1:
             operand = self._named(operand)
         # A definition may itself use composed operators (LayerNorm a mean).
-        return rewrite(
-            body, lambda inner: operand if inner == marker else self.rule(inner)
-        )
+        return rewrite(body, lambda inner: operand if inner == marker else self.rule(inner))
 
     def _power(self, node: Apply) -> Expr:
         base, exponent = node.args

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gatec.expr import Apply, Broadcast, Concat, Dim, Expr, Identity, Slice, call
 from gatec.passes.algebra import make
-from gatec.passes.common import is_pointwise, is_transpose
+from gatec.passes.common import is_pointwise, is_transpose, is_zero, zeros
 
 ZERO, ONE = Dim(), Dim((), 1)
 
@@ -151,3 +151,56 @@ def concat(parts: list[Expr], axis: int) -> Expr:
     if len(joined) == 1 and joined[0].shape:
         return joined[0]
     return Concat(tuple(joined), axis)
+
+
+def add_joins(terms: tuple[Expr, ...]) -> Expr | None:
+    """A sum of joins as the join of sums: what slices of one value send back to it.
+
+    Each term is a join, its zero parts but padding. None where the terms are no joins along one
+    axis, or their other parts overlap without being the same units.
+    """
+    first = terms[0]
+    if not isinstance(first, Concat) or not all(
+        isinstance(term, Concat) and term.axis == first.axis and term.shape == first.shape
+        for term in terms
+    ):
+        return None
+    axis, pieces = first.axis, dict[tuple[Dim, Dim], list[Expr]]()
+    for term in terms:
+        start = ZERO
+        for part in term.children:
+            stop = start + units(part, axis)
+            if not is_zero(part):
+                pieces.setdefault((start, stop), []).append(part)
+            start = stop
+    rest, position, parts = pieces, ZERO, list[Expr]()
+    while rest:
+        nearest = _nearest(list(rest), position)
+        if nearest is None:
+            return None
+        start, stop = nearest
+        if start != position:
+            parts.append(_padding(first, axis, start - position))
+        found = rest.pop(nearest)
+        parts.append(make("add", *found) if len(found) > 1 else found[0])
+        position = stop
+    end = first.shape[axis]
+    if position != end:
+        parts.append(_padding(first, axis, end - position))
+    return concat(parts, axis)
+
+
+def _nearest(ranges: list[tuple[Dim, Dim]], position: Dim) -> tuple[Dim, Dim] | None:
+    """The range that starts first at or after a position; None where sizes do not tell."""
+    for candidate in ranges:
+        if never_negative(candidate[0] - position) and all(
+            other == candidate or never_negative(other[0] - candidate[1]) for other in ranges
+        ):
+            return candidate
+    return None
+
+
+def _padding(like: Expr, axis: int, size: Dim) -> Expr:
+    shape = list(like.shape)
+    shape[axis] = size
+    return zeros(tuple(shape))

@@ -1,0 +1,318 @@
+"""Passes: plans keep the meaning of a cell, and their promises to backends."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import handmade
+import numpy as np
+import pytest
+
+from gatec import interpret, resources
+from gatec.expr import HIDDEN, INPUT, Apply, Concat, Const, Expr, Ref, Slice, call, number
+from gatec.ir import Cell, Equation, Input, Param, Phase, State, verify
+from gatec.passes import check_equations, check_plan, normalise, plan
+
+SIZES = {"input_size": 3, "hidden_size": 4}
+X, H = handmade.X, Ref("state", "h", (HIDDEN,), 1)
+
+
+def matrix(name: str, *shape) -> Ref:
+    return Ref("param", name, shape or (HIDDEN, HIDDEN))
+
+
+def one_state(*equations: Equation) -> Cell:
+    """A cell with one state h, the last equation its update."""
+    return handmade._cell("Cell", (State("h", "h", (HIDDEN,), "h"),), equations, "h")
+
+
+def products(cell: Cell, phase: Phase) -> list[Equation]:
+    found = ("matvec", "matmul")
+    return [
+        e
+        for e in cell.equations
+        if e.phase is phase and isinstance(e.value, Apply) and e.value.op in found
+    ]
+
+
+def assert_same(source: Cell, planned: Cell, sizes: dict[str, int]) -> None:
+    """Both cells compute the same outputs and states, to rounding, in float64."""
+    rng = np.random.default_rng(0)
+    steps, batch = 5, 2
+
+    def draw(shape, *lead: int):
+        return rng.uniform(0.1, 0.9, (*lead, *(dim.value(sizes) for dim in shape)))
+
+    params = {p.name: draw(p.shape) for p in source.params}
+    inputs = {i.name: draw(i.shape, steps, batch) for i in source.inputs}
+    expected = interpret.run(source, params, inputs, sizes=sizes)
+    found = interpret.run(planned, params, inputs, sizes=sizes)
+    np.testing.assert_allclose(found.outputs, expected.outputs, rtol=1e-12, atol=1e-12)
+    for state in source.states:
+        np.testing.assert_allclose(
+            found.state[state.name], expected.state[state.name], rtol=1e-12, atol=1e-12
+        )
+
+
+def assert_plan(source: Cell) -> Cell:
+    sizes = {**SIZES, **{s.name: s.default or 4 for s in source.sizes}}
+    if source.inputs[0].shape == (HIDDEN,):
+        sizes["input_size"] = sizes["hidden_size"]
+    planned = plan(source)
+    verify(planned)
+    check_plan(planned)
+    assert_same(source, planned, sizes)
+    return planned
+
+
+@pytest.mark.parametrize("cell", handmade.ALL.values(), ids=handmade.ALL)
+def test_plan_of_hand_made_cells(cell):
+    planned = assert_plan(cell())
+    assert plan(cell()) == planned
+
+
+@pytest.mark.parametrize("name", resources.spec_names())
+def test_plan_of_specs(name):
+    from gatec import source
+    from gatec.parse import parse
+    from gatec.resolve import resolve
+
+    (document,) = source.read(str(resources.spec_path(name)))
+    assert_plan(resolve(parse(document)).cell)
+
+
+def test_lstm_has_one_product_per_phase():
+    planned = plan(handmade.lstm())
+    assert len(products(planned, Phase.STEP)) == 1
+    assert len(products(planned, Phase.SEQUENCE)) == 1
+    stack = [e.value for e in planned.equations if isinstance(e.value, Concat)]
+    assert [len(value.args) for value in stack] == [4, 4]
+    # The biases are added before the loop.
+    biases = {
+        node.name
+        for e in planned.equations
+        if e.phase is Phase.STEP
+        for node in _refs(e.value)
+        if node.kind == "param"
+    }
+    assert not biases
+
+
+def _refs(expr: Expr) -> list[Ref]:
+    from gatec.expr import walk
+
+    return [node for node in walk(expr) if isinstance(node, Ref)]
+
+
+def test_gru_products():
+    assert len(products(plan(handmade.gru_reset_after()), Phase.STEP)) == 1
+    assert len(products(plan(handmade.gru_reset_before()), Phase.STEP)) == 2
+
+
+def test_parameter_expressions_are_computed_once():
+    planned = plan(handmade.antisymmetric())
+    assert [e.phase for e in planned.equations if e.value.shape == (HIDDEN, HIDDEN)] == [Phase.ONCE]
+
+
+def test_delays_become_states():
+    planned = plan(handmade.lagged())
+    assert [(s.name, s.delay) for s in planned.states[2:]] == [("h_lag_2", True), ("x_lag_1", True)]
+
+
+def test_source_names_and_texts_survive():
+    source, planned = handmade.lstm(), plan(handmade.lstm())
+    texts = {e.name: e.text for e in planned.equations if e.text}
+    assert texts == {e.name: e.text for e in source.equations}
+
+
+def test_equal_values_are_computed_once():
+    inside = call("matvec", matrix("W"), H).apply("tanh")
+    cell = one_state(
+        Equation("a", "a", inside + 1),
+        Equation("h", "h", inside * Ref("var", "a", (HIDDEN,))),
+    )
+    planned = assert_plan(cell)
+    used = Counter(n.op for e in planned.equations for n in _nodes(e.value))
+    assert used["tanh"] == used["matvec"] == 1
+
+
+def _nodes(expr: Expr) -> list[Apply]:
+    from gatec.expr import walk
+
+    return [node for node in walk(expr) if isinstance(node, Apply)]
+
+
+def test_sum_of_products_is_one_product():
+    c = Ref("var", "c", (HIDDEN,))
+    cell = one_state(
+        Equation("c", "c", H.apply("tanh")),
+        Equation(
+            "h",
+            "h",
+            (call("matvec", matrix("U"), c) + call("matvec", matrix("V"), H)).apply("tanh"),
+        ),
+    )
+    assert len(products(assert_plan(cell), Phase.STEP)) == 1
+
+
+def test_dead_code_is_gone():
+    cell = one_state(Equation("unused", "u", H.apply("exp")), Equation("h", "h", H.apply("tanh")))
+    assert [e.name for e in assert_plan(cell).equations] == ["h"]
+
+
+def test_constants_fold_exactly():
+    third = number(1) / number(3)
+    cell = one_state(Equation("h", "h", H * (third + third + third) + H * 0 - 0))
+    assert assert_plan(cell).equation("h").value == H
+
+
+def test_low_rank_updates_need_no_matrix_product():
+    s = Ref("state", "S", (HIDDEN, HIDDEN), 1)
+    k = Ref("var", "k", (HIDDEN,))
+    from gatec.expr import Identity
+
+    cell = handmade._cell(
+        "Delta",
+        (State("S", "S", (HIDDEN, HIDDEN), "S"),),
+        [
+            Equation("k", "k", call("matvec", matrix("W_k", HIDDEN, INPUT), X).apply("tanh")),
+            Equation(
+                "S",
+                "S",
+                call("matmul", s, Identity(HIDDEN) - 0.5 * call("outer", k, k))
+                + call("outer", k, k),
+            ),
+            Equation("y", "y", call("matvec", Ref("var", "S", (HIDDEN, HIDDEN)), k)),
+        ],
+        "y",
+    )
+    assert not any(n.op == "matmul" for e in assert_plan(cell).equations for n in _nodes(e.value))
+
+
+def test_long_sums_and_deep_trees_are_bounded():
+    terms = [H * number(1 / (i + 2)) for i in range(5000)]
+    started = time.perf_counter()
+    cell = one_state(
+        Equation("s", "s", Apply("add", tuple(t.apply("tanh") for t in terms))),
+        Equation("h", "h", Ref("var", "s", (HIDDEN,)).apply("tanh")),
+    )
+    check_plan(plan(cell))
+    assert time.perf_counter() - started < 2
+    deep: Expr = H
+    for _ in range(1000):
+        deep = (deep * 0.5).apply("tanh")
+    assert_plan(one_state(Equation("h", "h", deep)))
+
+
+def test_many_equations_plan_in_linear_time():
+    def chain(count: int) -> Cell:
+        value: Expr = H
+        equations = []
+        for i in range(count):
+            new = (call("matvec", matrix(f"W_{i}"), value) + matrix(f"b_{i}", HIDDEN)).apply("tanh")
+            equations.append(Equation(f"g_{i}", f"g_{i}", new))
+            value = equations[-1].ref
+        return one_state(*equations, Equation("h", "h", value + H))
+
+    def seconds(count: int) -> float:
+        cell = chain(count)
+        started = time.perf_counter()
+        planned = plan(cell)
+        check_plan(planned)
+        return time.perf_counter() - started
+
+    small, large = seconds(100), seconds(800)
+    assert large < 2
+    assert large < 40 * small
+
+
+def test_lstm_plans_fast():
+    cell = handmade.lstm()
+    plan(cell)
+    assert min(_timed(cell) for _ in range(5)) < 0.03
+
+
+def _timed(cell: Cell) -> float:
+    started = time.perf_counter()
+    plan(cell)
+    return time.perf_counter() - started
+
+
+# --- Any equations ------------------------------------------------------------------------------
+
+
+def _backward(*equations: Equation) -> Cell:
+    params = tuple(Param(n, n, (HIDDEN, HIDDEN)) for n in "UV")
+    return Cell("back", (Input("x", "x", (INPUT,)),), (), params, equations, equations[-1].name)
+
+
+def test_normalise_of_backward_equations():
+    g = Ref("grad", "grad_h", (HIDDEN,))
+    f = Ref("var", "f", (HIDDEN,))  # a value of the forward loop
+    back = _backward(
+        Equation("g_a", "", g * f * (1 - f)),
+        Equation("g_b", "", g * (1 - f)),
+        Equation(
+            "carry",
+            "",
+            call("matvec", matrix("U").apply("transpose"), Ref("var", "g_a", (HIDDEN,)))
+            + call("matvec", matrix("V").apply("transpose"), Ref("var", "g_b", (HIDDEN,))),
+        ),
+        *(
+            Equation(
+                f"grad_{name}",
+                "",
+                call("batch_sum", call("outer", Ref("var", of, (HIDDEN,)), H)),
+                phase=Phase.AFTER,
+            )
+            for name, of in (("U", "g_a"), ("V", "g_b"))
+        ),
+    )
+    roots = ("carry", "grad_U", "grad_V")
+    made = normalise(back, roots)
+    check_equations(made.equations, roots)
+    assert len(products(made, Phase.STEP)) == 1
+    sums = [e for e in made.equations if isinstance(e.value, Apply) and e.value.op == "batch_sum"]
+    assert [e.phase for e in sums] == [Phase.AFTER]
+    assert made.equation("carry").phase is Phase.STEP
+    assert made.equation("grad_V").phase is Phase.FINAL
+    assert isinstance(made.equation("grad_V").value, Slice)
+
+
+def test_values_that_arrive_are_kept_before_they_are_summed():
+    g = Ref("grad", "grad_h", (HIDDEN,))
+    back = _backward(
+        Equation("grad_b", "", call("batch_sum", g), phase=Phase.AFTER),
+    )
+    made = normalise(back, ["grad_b"])
+    kept, summed = made.equations
+    assert (kept.value, kept.phase) == (g, Phase.STEP)
+    assert (summed.value, summed.phase) == (call("batch_sum", kept.ref), Phase.AFTER)
+
+
+def test_padded_slices_of_one_value_join():
+    zero = Const(number(0).value).broadcast_like(H)
+    one, other = (Ref("grad", name, (HIDDEN,)) for name in ("grad_a", "grad_b"))
+    back = _backward(
+        Equation("carry", "", Concat((one, zero, zero)) + Concat((zero, zero, other))),
+    )
+    made = normalise(back, ["carry"])
+    assert made.equation("carry").value.children == (
+        one,
+        Ref("var", "zeros", (HIDDEN,), 0, False),
+        other,
+    )
+
+
+def test_check_plan_says_what_is_wrong():
+    good = plan(handmade.lstm())
+    for equations, reason in (
+        (good.equations[::-1], "before it is computed"),
+        (handmade.lstm().equations, "no view|inside"),
+        ((*good.equations, Equation("dead", "", H.apply("tanh"))), "unknown state|nothing reads"),
+    ):
+        from dataclasses import replace
+
+        with pytest.raises(ValueError, match=reason):
+            check_plan(replace(good, equations=tuple(equations)))
