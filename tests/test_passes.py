@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 
@@ -10,8 +11,21 @@ import numpy as np
 import pytest
 
 from gatec import interpret, resources
-from gatec.expr import HIDDEN, INPUT, Apply, Concat, Const, Expr, Ref, Slice, call, number
-from gatec.ir import Cell, Equation, Input, Param, Phase, State, verify
+from gatec.expr import (
+    HIDDEN,
+    INPUT,
+    Apply,
+    Concat,
+    Const,
+    Dim,
+    Expr,
+    Identity,
+    Ref,
+    Slice,
+    call,
+    number,
+)
+from gatec.ir import Cell, Constant, Equation, Input, Param, Phase, State, verify
 from gatec.passes import check_equations, check_plan, normalise, plan
 
 SIZES = {"input_size": 3, "hidden_size": 4}
@@ -47,6 +61,7 @@ def assert_same(source: Cell, planned: Cell, sizes: dict[str, int]) -> None:
     params = {p.name: draw(p.shape) for p in source.params}
     inputs = {i.name: draw(i.shape, steps, batch) for i in source.inputs}
     expected = interpret.run(source, params, inputs, sizes=sizes)
+    assert np.isfinite(expected.outputs).all()
     found = interpret.run(planned, params, inputs, sizes=sizes)
     np.testing.assert_allclose(found.outputs, expected.outputs, rtol=1e-12, atol=1e-12)
     for state in source.states:
@@ -170,8 +185,6 @@ def test_constants_fold_exactly():
 def test_low_rank_updates_need_no_matrix_product():
     s = Ref("state", "S", (HIDDEN, HIDDEN), 1)
     k = Ref("var", "k", (HIDDEN,))
-    from gatec.expr import Identity
-
     cell = handmade._cell(
         "Delta",
         (State("S", "S", (HIDDEN, HIDDEN), "S"),),
@@ -237,6 +250,158 @@ def _timed(cell: Cell) -> float:
     started = time.perf_counter()
     plan(cell)
     return time.perf_counter() - started
+
+
+# --- Random cells in the IR -----------------------------------------------------------------------
+
+UNARY = ("tanh", "sigmoid", "neg", "softsign", "sin", "silu", "hard_tanh", "softplus", "abs")
+
+
+class _Writer:
+    """Draws one well-shaped cell: values stay bounded, every kind of node appears."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.params: dict[str, Param] = {}
+        self.known: list[Expr] = [
+            X,
+            Ref("input", "x", (INPUT,), 1),
+            H,
+            Ref("state", "h", (HIDDEN,), 3),
+            Ref("state", "m", (), 1),
+            Ref("state", "S", (HIDDEN, INPUT), 1),
+            Ref("const", "gamma", ()),
+        ]
+
+    def param(self, shape) -> Expr:
+        reused = [p for p in self.params.values() if p.shape == shape]
+        if reused and self.random.random() < 0.3:
+            name = self.random.choice(reused).name
+        else:
+            name = f"p{len(self.params)}"
+            self.params[name] = Param(name, name, shape)
+        return Ref("param", name, shape)
+
+    def leaf(self, shape) -> Expr:
+        fitting = [value for value in self.known if value.shape == shape]
+        if fitting and self.random.random() < 0.7:
+            return self.random.choice(fitting)
+        if self.random.random() < 0.15:
+            constant = number(self.random.choice([0, 1, -1, 0.5, 2]))
+            return constant.broadcast_like(Ref("param", "", shape))
+        return self.param(shape)
+
+    def value(self, shape, depth: int) -> Expr:
+        if depth == 0:
+            return self.leaf(shape)
+        rules = [self.unary, self.unary, self.total, self.product, self.choice, self.view]
+        rules += {
+            0: [self.dot, self.reduced],
+            1: [self.matvec] * 3 + [self.joined, self.softmax],
+        }.get(len(shape), [self.outer, self.matmul, self.transposed, self.low_rank])
+        return self.random.choice(rules)(shape, depth - 1)
+
+    def scalar(self, shape):
+        """The shape, or that of a scalar that is broadcast."""
+        return () if self.random.random() < 0.2 else shape
+
+    def size(self) -> Dim:
+        return self.random.choice([HIDDEN, INPUT, HIDDEN + INPUT, Dim((), 2)])
+
+    def unary(self, shape, depth: int) -> Expr:
+        return self.value(shape, depth).apply(self.random.choice(UNARY))
+
+    def total(self, shape, depth: int) -> Expr:
+        terms = [self.value(self.scalar(shape), depth) for _ in range(self.random.randint(1, 3))]
+        return call("add", self.value(shape, depth), *terms)
+
+    def product(self, shape, depth: int) -> Expr:
+        one = self.value(shape, depth).apply("tanh")
+        return call("mul", one, self.value(self.scalar(shape), depth))
+
+    def choice(self, shape, depth: int) -> Expr:
+        one = self.value(shape, depth)
+        if self.random.random() < 0.5:
+            return call("max", one, self.value(self.scalar(shape), depth))
+        condition = call("gt", self.value(self.scalar(shape), depth), 0.1)
+        return call("where", condition, one, self.value(shape, depth))
+
+    def view(self, shape, depth: int) -> Expr:
+        if not shape:
+            return self.value(shape, depth)
+        axis = self.random.randrange(len(shape))
+        before, after = self.size(), self.size()
+        longer = (*shape[:axis], before + shape[axis] + after, *shape[axis + 1 :])
+        return Slice(self.value(longer, depth), axis, before, before + shape[axis])
+
+    def joined(self, shape, depth: int) -> Expr:
+        half = Dim((), 1)
+        if self.random.random() < 0.5:
+            parts = [self.value((), depth), self.value((shape[0] - half,), depth)]
+        else:
+            parts = [self.value((shape[0] - half,), depth), self.value((half,), depth)]
+        return Concat(tuple(parts))
+
+    def dot(self, shape, depth: int) -> Expr:
+        size = self.size()
+        one = self.value((size,), depth).apply("tanh")
+        return call("dot", one, self.value((size,), depth)).apply("tanh")
+
+    def reduced(self, shape, depth: int) -> Expr:
+        over = (self.size(),) if self.random.random() < 0.7 else (self.size(), HIDDEN)
+        op = self.random.choice(["sum", "mean", "amax", "norm1"])
+        return self.value(over, depth).apply(op).apply("tanh")
+
+    def softmax(self, shape, depth: int) -> Expr:
+        return self.value(shape, depth).apply(self.random.choice(["softmax", "layer_norm"]))
+
+    def matvec(self, shape, depth: int) -> Expr:
+        size = self.size()
+        if self.random.random() < 0.3:
+            vector: Expr = Concat((self.value((size,), depth), self.value((HIDDEN,), depth)))
+        else:
+            vector = self.value((size,), depth)
+        weight = self.value((shape[0], *vector.shape), self.random.choice([0, 0, 0, depth]))
+        return call("matvec", weight, vector).apply("tanh")
+
+    def matmul(self, shape, depth: int) -> Expr:
+        size = self.size()
+        one = self.value((shape[0], size), depth).apply("tanh")
+        return call("matmul", one, self.value((size, shape[1]), depth)).apply("tanh")
+
+    def outer(self, shape, depth: int) -> Expr:
+        return call("outer", self.value(shape[:1], depth), self.value(shape[1:], depth))
+
+    def transposed(self, shape, depth: int) -> Expr:
+        return self.value(shape[::-1], depth).apply("transpose")
+
+    def low_rank(self, shape, depth: int) -> Expr:
+        factor = Identity(shape[1]) - call(
+            "outer", self.value(shape[1:], depth), self.value(shape[1:], depth)
+        )
+        return call("matmul", self.value(shape, depth), factor).apply("tanh")
+
+    def cell(self) -> Cell:
+        shapes = [(), (HIDDEN,), (INPUT,), (HIDDEN,), (HIDDEN, INPUT), (HIDDEN, HIDDEN)]
+        targets = [*((f"e{i}", self.random.choice(shapes)) for i in range(4))]
+        targets += [("m", ()), ("S", (HIDDEN, INPUT)), ("h", (HIDDEN,))]
+        equations = []
+        for name, shape in targets:
+            value = self.value(shape, self.random.randint(1, 3)).apply("tanh")
+            equations.append(Equation(name, name, value))
+            self.known.append(equations[-1].ref)
+        states = tuple(State(name, name, shape, name) for name, shape in targets[4:])
+        inputs = (Input("x", "x", (INPUT,)),)
+        constants = (Constant("gamma", "gamma", number(0.25).value),)
+        params = tuple(self.params.values())
+        return Cell("Random", inputs, states, params, tuple(equations), "h", constants)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_cells(seed):
+    cell = _Writer(seed).cell()
+    verify(cell)
+    assert_plan(cell)
 
 
 # --- Any equations ------------------------------------------------------------------------------

@@ -79,12 +79,12 @@ def _stacked(key: _Key, found: list[Equation], builder: _Builder) -> dict[str, E
     firsts = [_first(equation) for equation in found]
     label = _label(operand)
     if op == "outer":
-        stack = builder.view(concat(firsts, 0), f"{label}_columns", phase)
+        stack = builder.view(concat(firsts, 0), f"{label}_products_grad", phase)
         value = call("batch_sum", call("outer", stack, operand))
     else:
-        stack = builder.view(concat(firsts, 0), f"W_for_{label}", Phase.ONCE)
+        stack = builder.view(concat(firsts, 0), f"{label}_weights", Phase.ONCE)
         value = call(op, stack, operand)
-    name = f"grad_of_{label}" if op == "outer" else f"W_{label}"
+    name = f"{label}_weights_grad" if op == "outer" else f"{label}_products"
     product = builder.view(value, name, phase)
     values, start = {}, ZERO
     for equation, first in zip(found, firsts, strict=True):
@@ -125,7 +125,10 @@ def _replaced(cell: Cell, values: dict[str, Expr], roots: Roots, builder: _Build
     equations = [*builder.made]
     for equation in cell.equations:
         if equation.name in named:
-            equations.append(replace(equation, value=values[equation.name]))
+            value, phase = values[equation.name], equation.phase
+            summed = phase is Phase.AFTER and not value.batched
+            phase = Phase.FINAL if summed else phase
+            equations.append(replace(equation, value=value, phase=phase))
         elif equation.name not in values:
             equations.append(equation)
     changed = (replace(e, value=rewrite(e.value, rule)) for e in equations)
