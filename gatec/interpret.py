@@ -163,7 +163,7 @@ class _Evaluator:
     def _apply(self, expr: Apply) -> Array:
         row = OPS[expr.op]
         operands = [self.value(arg) for arg in expr.args]
-        if row.kind in (Kind.REDUCTION, Kind.NORMALISATION):
+        if row.kind in (Kind.REDUCTION, Kind.NORMALISATION, Kind.BATCH):
             return row.reference(self.xp, operands[0], expr.args[0].rank)
         if row.kind is Kind.POINTWISE:
             # A scalar per row of the batch meets vectors: align it with their units.

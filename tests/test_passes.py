@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 
 import handmade
 import numpy as np
@@ -27,6 +28,8 @@ from gatec.expr import (
 )
 from gatec.ir import Cell, Constant, Equation, Input, Param, Phase, State, verify
 from gatec.passes import check_equations, check_plan, normalise, plan
+from gatec.passes.delay import delay
+from gatec.passes.expand import expand
 
 SIZES = {"input_size": 3, "hidden_size": 4}
 X, H = handmade.X, Ref("state", "h", (HIDDEN,), 1)
@@ -102,7 +105,7 @@ def test_lstm_has_one_product_per_phase():
     assert len(products(planned, Phase.STEP)) == 1
     assert len(products(planned, Phase.SEQUENCE)) == 1
     stack = [e.value for e in planned.equations if isinstance(e.value, Concat)]
-    assert [len(value.args) for value in stack] == [4, 4]
+    assert [len(value.args) for value in stack] == [4, 4, 4]
     # The biases are added before the loop.
     biases = {
         node.name
@@ -477,7 +480,43 @@ def test_check_plan_says_what_is_wrong():
         (handmade.lstm().equations, "no view|inside"),
         ((*good.equations, Equation("dead", "", H.apply("tanh"))), "unknown state|nothing reads"),
     ):
-        from dataclasses import replace
-
         with pytest.raises(ValueError, match=reason):
             check_plan(replace(good, equations=tuple(equations)))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_sums_over_the_batch(seed):
+    """After one step, a sum over batch and time is a sum over the batch."""
+    writer = _Writer(seed)
+    cell = writer.cell()
+    sums = []
+    for i in range(6):
+        one = writer.value((HIDDEN,), 2) * writer.random.choice([H, H.apply("neg"), X.apply("sum")])
+        other = writer.random.choice([X, writer.value((INPUT,), 2)])
+        value = writer.random.choice([one, call("outer", one, other), -call("outer", one, other)])
+        if i > 2:
+            value = value + call("outer", H, X) if value.shape[1:] else value * 0.5 + H
+        sums.append(Equation(f"sum_{i}", "", call("batch_sum", value), phase=Phase.AFTER))
+    cell = replace(
+        cell,
+        params=tuple(writer.params.values()),
+        equations=(*cell.equations, *sums),
+    )
+    cell = expand(delay(cell))
+    roots = {f"sum_{i}" for i in range(6)} | {"h", "m", "S", "h_lag_2", "h_lag_3", "x_lag_1"}
+    roots &= {e.name for e in cell.equations}
+    made = normalise(cell, roots)
+    check_equations(made.equations, roots)
+    rng = np.random.default_rng(seed)
+    params = {
+        p.name: rng.uniform(0.1, 0.9, [dim.value(SIZES) for dim in p.shape]) for p in cell.params
+    }
+    x = {"x": rng.uniform(0.1, 0.9, (1, 3, SIZES["input_size"]))}
+    wanted = interpret.run(cell, params, x, sizes=SIZES).trace[0]
+    found = interpret.run(made, params, x, sizes=SIZES).trace[0]
+    phases = {e.name: e.phase for e in made.equations}
+    for name in roots:
+        value = np.broadcast_to(found[name], wanted[name].shape)
+        np.testing.assert_allclose(value, wanted[name], rtol=1e-12, atol=1e-12)
+        if name.startswith("sum"):
+            assert phases[name] in (Phase.AFTER, Phase.FINAL)

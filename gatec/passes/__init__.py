@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from gatec.ir import Cell, Phase
+from gatec.passes.affine import affine
 from gatec.passes.check import check_equations, check_plan
 from gatec.passes.common import Roots, kept
 from gatec.passes.delay import delay
@@ -31,6 +32,7 @@ NORMAL: tuple[Callable[[Cell, Roots], Cell], ...] = (
     normal,  # products alone in their equations, everything once and as early as it can be
     after_loop,  # backward: what the loop does not need
     group,  # products that share an operand are one product
+    affine,  # and their biases are added in one sum
     merge,  # sums of products are one product
     bound,  # no long sums, no deep nesting
     live,

@@ -8,6 +8,7 @@ sum of products (`U^T g + V^T k` is `[U; V]^T [g, k]`). Stacked matrices are com
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 from gatec.expr import Apply, Expr, Ref, Slice, call, rewrite
@@ -58,7 +59,7 @@ def group(cell: Cell, roots: Roots) -> Cell:
             values.update(_stacked(key, found, builder))
     if not values:
         return cell
-    return _replaced(cell, values, roots, builder)
+    return substituted(cell, values, roots, builder.made)
 
 
 def _shared_operand(equation: Equation) -> _Key | None:
@@ -106,8 +107,13 @@ def _label(view: Expr) -> str:
     return view.name if isinstance(view, Ref) else "value"
 
 
-def _replaced(cell: Cell, values: dict[str, Expr], roots: Roots, builder: _Builder) -> Cell:
-    """The cell with values in place of equations. What the source names keeps its name."""
+def substituted(
+    cell: Cell, values: dict[str, Expr], roots: Roots, made: Iterable[Equation]
+) -> Cell:
+    """The cell with views in place of equations, and the new equations that they are views of.
+
+    An equation that the source names, or that is a root, stays as the name of its view.
+    """
     named = {
         equation.name
         for equation in cell.equations
@@ -122,7 +128,7 @@ def _replaced(cell: Cell, values: dict[str, Expr], roots: Roots, builder: _Build
             return slice_(node.arg, node.axis, node.start, node.stop)
         return transpose(node.children[0]) if is_transpose(node) else node
 
-    equations = [*builder.made]
+    equations = [*made]
     for equation in cell.equations:
         if equation.name in named:
             value, phase = values[equation.name], equation.phase

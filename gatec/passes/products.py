@@ -148,6 +148,8 @@ def _batch_sum(arg: Expr) -> Expr:
         return spread(_batch_sum(arg.arg), arg.target)
     if isinstance(arg, Apply) and arg.op == "neg":
         return neg(_batch_sum(arg.args[0]))
+    if _is_outer(arg) and any(not part.batched for part in arg.children):
+        return _outer(*(_batch_sum(part) if part.batched else part for part in arg.children))
     if isinstance(arg, Apply) and arg.op == "mul":
         fixed = [part for part in arg.args if not part.batched]
         rest = [part for part in arg.args if part.batched]
@@ -159,7 +161,7 @@ def _batch_sum(arg: Expr) -> Expr:
         others = [part for part in rest if part.shape]
         if len(others) == 1 and _is_outer(others[0]):
             column, row = others[0].children
-            return call("batch_sum", call("outer", mul(*scalars, column), row))
+            return _batch_sum(call("outer", mul(*scalars, column), row))
     if isinstance(arg, Apply) and arg.op == "div" and not arg.args[1].batched:
         return make("div", *(spread(_batch_sum(arg.args[0]), arg.args[0].shape), arg.args[1]))
     matrices = isinstance(arg, Apply) and arg.op == "add" and len(arg.shape) == 2

@@ -58,7 +58,7 @@ def ordered(cell: Cell, roots: Roots) -> Cell:
                 result.append(equation)
                 continue
             stack.append((equation, True))
-            for ref in refs(equation.value, "var"):
+            for ref in reversed([*refs(equation.value, "var")]):
                 if ref.name in by_name and ref.name not in done:
                     stack.append((by_name[ref.name], False))
     return with_equations(cell, sorted(result, key=lambda equation: RANK[equation.phase]))
