@@ -57,8 +57,7 @@ def front(document: Document) -> Resolution:
 
 def program(cell: Cell) -> Program:
     """A cell planned and differentiated, ready for every backend."""
-    plan = passes.plan(cell)
-    return Program(cell, plan, adjoint.derive(plan))
+    return adjoint.differentiate(cell, passes.plan(cell))
 
 
 def generate(made: Program, targets: Iterable[str], stem: str) -> dict[str, str]:
@@ -81,7 +80,7 @@ def stage_text(document: Document, stage: str) -> str:
     plan = passes.plan(cell)
     if stage == "passes":
         return show_ir.plan_text(plan)
-    return show_ir.backward_text(adjoint.derive(plan))
+    return show_ir.backward_text(*adjoint.derive(plan))
 
 
 # --- Names of files -------------------------------------------------------------------------------

@@ -148,7 +148,10 @@ def as_json(resolution: Resolution) -> dict[str, Any]:
         "stages": analyse.stages(cell),
         "recurrence": {
             "kind": str(recurrence.kind),
-            "groups": [list(group) for group in recurrence.groups],
+            "groups": [
+                {"states": list(g.states), "kind": str(g.kind), "reason": g.reason}
+                for g in recurrence.groups
+            ],
             "reason": recurrence.reason,
         },
         "cost": {

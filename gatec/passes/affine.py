@@ -36,7 +36,7 @@ def affine(cell: Cell, roots: Roots) -> Cell:
         found = _sum(equation, once, roots)
         if found is not None and isinstance(found.part.arg, Ref):
             sums.setdefault(found.part.arg, []).append(found)
-    fresh, made, values = Fresh.of(cell), list[Equation](), dict[str, Expr]()
+    fresh, made, values = Fresh.of(cell, roots), list[Equation](), dict[str, Expr]()
     for product, found_sums in sums.items():
         members = _tiles(found_sums, product.shape[0])
         if len(members) < 2 or len(members) != readers[product.name]:

@@ -25,10 +25,14 @@ from gatec.ops import OPS, Kind
 
 @dataclass(frozen=True)
 class Roots:
-    """The equations that are read from outside; `loop` are those that every step needs."""
+    """The equations that are read from outside; `loop` are those that every step needs.
+
+    `taken` are names that no new equation may have.
+    """
 
     all: frozenset[str]
     loop: frozenset[str]
+    taken: frozenset[str] = frozenset()
 
 
 # In the order of computation; `max` of phases is by this rank.
@@ -37,6 +41,7 @@ RANK = {phase: rank for rank, phase in enumerate(Phase)}
 # What generated code appends to names or puts before them (see `names.py`), so that no
 # temporary ends up as another quantity's previous value or gradient.
 _AFFIX = re.compile(r"(_prev|_l\d+|_reverse|_size|_t)$|^(grad|carry)_")
+_GRADIENT = re.compile(r"^((grad|carry)_)+")
 _LONGEST = 60
 
 
@@ -48,11 +53,12 @@ class Fresh:
         self._next: dict[str, int] = {}
 
     @classmethod
-    def of(cls, cell: Cell) -> Fresh:
-        return cls(all_names(cell))
+    def of(cls, cell: Cell, roots: Roots | None = None) -> Fresh:
+        return cls(all_names(cell) | (roots.taken if roots else set()))
 
     def __call__(self, base: str) -> str:
         base = base[:_LONGEST].rstrip("_") if len(base) > _LONGEST else base
+        base = _GRADIENT.sub("", base) or base
         if _AFFIX.search(base):
             base = f"the_{base}_" if _AFFIX.search(base + "_") else base + "_"
         name, count = base, self._next.get(base, 2)

@@ -30,8 +30,8 @@ _Key = tuple[str, Expr, Phase]
 class _Builder:
     """New equations, one per value."""
 
-    def __init__(self, cell: Cell) -> None:
-        self.fresh = Fresh.of(cell)
+    def __init__(self, cell: Cell, roots: Roots) -> None:
+        self.fresh = Fresh.of(cell, roots)
         self.computed: dict[Expr, Ref] = {}
         self.made: list[Equation] = []
 
@@ -52,7 +52,7 @@ def group(cell: Cell, roots: Roots) -> Cell:
         key = _shared_operand(equation)
         if key is not None:
             members.setdefault(key, []).append(equation)
-    builder = _Builder(cell)
+    builder = _Builder(cell, roots)
     values: dict[str, Expr] = {}
     for key, found in members.items():
         if len(found) > 1:
@@ -159,7 +159,7 @@ def merge(cell: Cell, roots: Roots) -> Cell:
             )
         if _is_var(equation.value):
             uses[equation.value.name] += 1  # type: ignore[attr-defined]
-    builder = _Builder(cell)
+    builder = _Builder(cell, roots)
 
     def rule(node: Expr) -> Expr:
         if not (isinstance(node, Apply) and node.op == "add"):

@@ -79,7 +79,7 @@ def _is_comparison(node: Expr) -> bool:
 class _Normal:
     def __init__(self, cell: Cell, roots: Roots) -> None:
         self.roots = roots.all
-        self.fresh = Fresh.of(cell)
+        self.fresh = Fresh.of(cell, roots)
         self.repeated = repeated(cell.equations)
         self.phases = Phases()
         self.equations: list[Equation] = []
@@ -210,10 +210,9 @@ class _Normal:
                 moved = make("add", *early) if len(early) > 1 else early[0]
             else:
                 moved = self._partial(early, base)
-            if phase is Phase.ONCE and Phase.SEQUENCE in (its for _, its in late):
-                late.append((moved, Phase.SEQUENCE))
-            else:
-                late.append((moved, phase))
+            joins = phase is Phase.ONCE and Phase.SEQUENCE in (its for _, its in late)
+            # It stands where the first of its terms stood: `1 - z` stays `1 - z`.
+            late.insert(phases.index(phase), (moved, Phase.SEQUENCE if joins else phase))
             terms, phases = [t for t, _ in late], [its for _, its in late]
         if len(terms) == 1:
             return terms[0]
@@ -246,6 +245,10 @@ def _name(value: Expr, base: str) -> str:
         return f"{base}_joined"
     if isinstance(value, Const | Broadcast) and is_zero(value):
         return "zeros"
+    if is_pointwise(value) and len(value.children) == 1:
+        name = _base(value.children[0])
+        if name and isinstance(value, Apply):
+            return f"{value.op}_{name}"
     if isinstance(value, Apply) and value.op == "add":
         return f"{base}_sum"
     return f"{base}_part"

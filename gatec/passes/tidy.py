@@ -88,7 +88,7 @@ def after_loop(cell: Cell, roots: Roots) -> Cell:
 
 def bound(cell: Cell, roots: Roots) -> Cell:
     """Give parts of long sums and of deep trees their own equations."""
-    fresh = Fresh.of(cell)
+    fresh = Fresh.of(cell, roots)
     equations: list[Equation] = []
     for equation in cell.equations:
         value, parts = _bounded(equation, fresh)
