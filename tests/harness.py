@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatec import interpret
+from gatec import compiler, interpret, source
 from gatec.ir import Cell, Program
 
 Values = dict[str, np.ndarray]
@@ -80,6 +80,21 @@ def cell_shapes(cell: Cell, sizes: Mapping[str, int]) -> dict[str, dict[str, tup
 def weights(shape: tuple[int, ...]) -> np.ndarray:
     """What the loss multiplies a result of this shape by."""
     return np.random.default_rng(sum(shape) + 1).standard_normal(shape)
+
+
+# --- From texts to programs ---------------------------------------------------------------------
+
+
+def compiled(spec: str | Path, cell: str | None = None) -> Program:
+    """The program of a spec that holds one cell, or of the cell that is named."""
+    (unit,) = compiler.units(str(spec), cell)
+    return compiler.program(compiler.front(unit.document).cell)
+
+
+def compiled_text(text: str, name: str) -> Program:
+    """The program of a text that would stand in a file of this name."""
+    (document,) = source.read_text(text, name)
+    return compiler.program(compiler.front(document).cell)
 
 
 # --- Runners by automatic differentiation -------------------------------------------------------
@@ -269,7 +284,32 @@ def torch_module(
 def _native(
     library: Any, program: Program, sizes: Mapping[str, int], case: Case, dtype: str
 ) -> Values:
-    raise NotImplementedError
+    import native
+
+    def fit(values: Mapping[str, np.ndarray]) -> Values:
+        return {name: value.astype(dtype) for name, value in values.items()}
+
+    inputs = fit(case.inputs)
+    states = fit(_full_states(program, sizes, case)) if case.states else None
+    output = program.plan.output_shape
+    steps, batch = next(iter(inputs.values())).shape[:2]
+    grad_outputs = weights((steps, batch, *(dim.value(sizes) for dim in output))).astype(dtype)
+    grad_last = None
+    if states is not None:
+        given = _state_weights(program, case, list(states.values()))
+        grad_last = dict(zip(states, (w.astype(dtype) for w in given), strict=True))
+    result = native.run(
+        library, sizes, fit(case.params), inputs, states, grad_outputs, grad_last, dtype
+    )
+    return _collect(
+        program,
+        case,
+        result.outputs,
+        list(result.last.values()),
+        result.grad_params,
+        list(result.grad_inputs.values()),
+        list(result.grad_initial.values()),
+    )
 
 
 def _collect(
