@@ -63,6 +63,8 @@ class Builder:
                 return Const(node.data, span)
             case "ref":
                 return self._reference(node)
+            case "scaled":
+                return call("mul", *args, span=span)
             case "neg" | "add" | "mul" | "div" | "matvec" | "matmul" | "outer" | "dot":
                 return self._operation(node, args)
             case "rows":

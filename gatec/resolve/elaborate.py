@@ -50,7 +50,7 @@ class Typed:
     span: Span
     args: list[Typed] = field(default_factory=list)
     data: Any = None
-    row: bool = False  # a transposed vector
+    row: bool = False  # the result of a product is a transposed vector
     settled: Typed | None = None  # what a product is, once its factors' kinds are known
 
 
@@ -284,7 +284,7 @@ class Elaborator:
         for sign, term in node.terms:
             typed = self.node(term, scope)
             if sign < 0:
-                typed = Typed("neg", typed.type, typed.span, [typed], row=typed.row)
+                typed = Typed("neg", typed.type, typed.span, [typed])
             terms.append(typed)
         if len(terms) == 1:
             terms[0].span = node.span if node.span is not None else terms[0].span

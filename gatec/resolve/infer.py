@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from gatec.errors import Diagnostic, Note, Span
 from gatec.expr import Dim
 from gatec.resolve.elaborate import Typed
-from gatec.resolve.products import fold
+from gatec.resolve.products import fold, is_parameter
 from gatec.resolve.quantities import Quantity
 from gatec.resolve.types import Solver, Type
 from gatec.syntax import Key
@@ -39,6 +39,12 @@ class Inference:
         self._said: set[int] = set()
         self._nodes = self._collect()
         self._rows = self._writes_rows()
+        # Equations whose sides are not yet known to be of one kind.
+        self._unequal = list(equations)
+        for node in self._nodes:
+            for type_ in _decided_by(node):
+                type_.root().users.append(node)
+        solver.awake += self._nodes
         solver.owners = self._owners
 
     def _collect(self) -> list[Typed]:
@@ -109,28 +115,30 @@ class Inference:
     # --- what follows -----------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        self.solver.changed = True
-        pending = self._nodes
-        while self.solver.changed:
-            self.solver.changed = False
-            for node in pending:
-                self._infer(node)
-            for quantity, value in self.equations:
-                self._same(quantity.type, value.type, value.span, quantity.span,
-                           f"'{quantity.key}'", value)
+        """Infer until nothing follows any more, looking only at what may have changed."""
+        awake = self.solver.awake
+        while awake or self._unequal:
+            while awake:
+                batch = dict.fromkeys(awake)  # each once, in order
+                awake.clear()
+                for node in batch:
+                    self._infer(node)  # type: ignore[arg-type]
+            unequal, self._unequal = self._unequal, []
+            for quantity, value in unequal:
+                self._equate(quantity, value)
 
-    def _same(
-        self, left: Type, right: Type, span: Span, other: Span, what: str, at: Typed
-    ) -> None:
-        if left.root() is right.root() or id(at) in self._failed:
+    def _equate(self, quantity: Quantity, value: Typed) -> None:
+        """A name has the kind of its right side."""
+        left, right = quantity.type, value.type
+        if self.solver.unify(left, right):
             return
-        before = self.solver.text(left), self.solver.text(right)
-        if not self.solver.unify(left, right):
-            self._failed.add(id(at))
-            self.diagnostics.append(Diagnostic(
-                "E0302", f"{what} is a {before[0]}, but this is a {before[1]}", span,
-                "the two must have one kind and one size",
-                (Note(f"{what} is a {before[0]} here", self._origin(left, other)),)))
+        self._failed.add(id(value))
+        words = self.solver.text(left), self.solver.text(right)
+        self.diagnostics.append(Diagnostic(
+            "E0302", f"'{quantity.key}' is a {words[0]}, but this is a {words[1]}", value.span,
+            "the two must have one kind and one size",
+            (Note(f"'{quantity.key}' is a {words[0]} here",
+                  self._origin(left, quantity.span)),)))
 
     def _origin(self, type_: Type, fallback: Span) -> Span:
         return type_.root().origin or fallback
@@ -151,8 +159,6 @@ class Inference:
             self._diag(node)
         elif kind == "part":
             self._part(node)
-        elif kind == "neg":
-            node.row = node.args[0].row
 
     def _pointwise(self, node: Typed) -> None:
         known = self.solver.known
@@ -166,8 +172,6 @@ class Inference:
                 if arg.kind == "product" and known(arg.type) is None and self._is_shaped(arg):
                     self._match(node, full[0], arg)
             self._same_result(node, full[0].type)
-            vectors = [arg for arg in full if not _is_parameter(arg)]
-            node.row = bool(vectors) and all(arg.row for arg in vectors)
             return
         unknown = [arg for arg in node.args if known(arg.type) is None]
         if not unknown:
@@ -209,10 +213,10 @@ class Inference:
     def _match(self, node: Typed, first: Typed, other: Typed) -> None:
         if first is other or first.type.root() is other.type.root() or id(node) in self._failed:
             return
-        texts = self.solver.text(first.type), self.solver.text(other.type)
         if self.solver.unify(first.type, other.type):
             return
         self._failed.add(id(node))
+        texts = self.solver.text(first.type), self.solver.text(other.type)
         verb = {"add": "added to", "div": "divided by", "compare": "compared with"}.get(
             node.kind, "combined element by element with")
         self.diagnostics.append(Diagnostic(
@@ -242,9 +246,10 @@ class Inference:
             outer = self.solver.known(node.type)
             if outer == 2:
                 self.solver.set_rank(arg.type, 2, node.span)
+            elif outer is not None:
+                self.solver.unify(arg.type, node.type)
             return
         if rank < 2:
-            node.row = rank == 1 and not arg.row
             self.solver.unify(node.type, arg.type)
             return
         if self._first_time(node):
@@ -320,12 +325,10 @@ class Inference:
             if node.settled is None:
                 self._failed.add(id(node))
                 return
-            node.row = node.settled.row
             for made in _inner(node.settled):
-                if made.kind == "mul":
+                if made.kind == "scaled":
                     self._pointwise(made)
             self._same_result(node, node.settled.type)
-            self.solver.changed = True
             return
         others = [arg for arg in node.args if known(arg.type) is not None]
         if len(unknown) == 1 and all(known(arg.type) == 0 for arg in others):
@@ -335,7 +338,7 @@ class Inference:
         ):
             self.solver.set_rank(unknown[0].type, 1, node.span)
         elif len(unknown) == 1 and known(node.type) == 0 and unknown[0] is node.args[0] and (
-            len(node.args) == 2 and known(others[0].type) == 1 and _is_parameter(unknown[0])
+            len(node.args) == 2 and known(others[0].type) == 1 and is_parameter(unknown[0])
         ):
             # W_β x with a scalar result: W_β is a row.
             self.solver.set_rank(unknown[0].type, 1, node.span)
@@ -379,6 +382,7 @@ class Inference:
 
     def _use(self) -> bool:
         """A parameter takes the shape that it is added to or multiplied with element by element."""
+        done = False
         for node in self._nodes:
             if node.kind not in _POINTWISE:
                 continue
@@ -398,8 +402,8 @@ class Inference:
                     word = ("scalar", "vector", "matrix")[rank]
                     quantity.rule = f"{word}: {verb} a {word}"
                 self.solver.unify(arg.type, node.type)
-                return True
-        return False
+                done = True
+        return done
 
     def _deciding(self, node: Typed) -> Quantity | None:
         """The parameter whose kind alone decides the unknown kind of an expression."""
@@ -465,7 +469,7 @@ class Inference:
             if node.kind != "product":
                 continue
             for arg in node.args:
-                if _is_parameter(arg):
+                if is_parameter(arg):
                     rest = [other for other in node.args if other is not arg]
                     known = all(self.solver.known(other.type) == 0 for other in rest)
                     (scaled if known else others).add(_parameter(arg).key)
@@ -563,10 +567,19 @@ class Inference:
         return False
 
 
+def _decided_by(node: Typed) -> list[Type]:
+    """The types that what an operation infers depends on, each once."""
+    parts = [node, *node.args]
+    if node.kind in _POINTWISE:
+        # Whether a product is no scalar shows in its factors (`_is_shaped`).
+        parts += [factor for arg in node.args if arg.kind == "product" for factor in arg.args]
+    return list({id(part.type.root()): part.type for part in parts}.values())
+
+
 def _inner(node: Typed) -> list[Typed]:
     found = [node]
     for made in found:
-        if made.kind in ("mul", "matvec", "matmul", "outer", "dot", "rows"):
+        if made.kind in ("scaled", "matvec", "matmul", "outer", "dot", "rows"):
             found += made.args
     return found[::-1]
 
@@ -590,7 +603,7 @@ def _is_number(node: Typed) -> bool:
 
 def _is_weight(node: Typed) -> bool:
     """A capital parameter, transposed or not."""
-    return _is_parameter(node) and _parameter(node).capital
+    return is_parameter(node) and _parameter(node).capital
 
 
 def _weights(node: Typed) -> list[Quantity]:
@@ -610,13 +623,6 @@ def _is_vector(node: Typed) -> bool:
     if node.kind == "ref":
         return node.data[0].kind in ("var", "input")
     return node.kind in ("concat", "mul", "add", "call")
-
-
-def _is_parameter(node: Typed) -> bool:
-    inner = node
-    while inner.kind in ("neg", "transpose"):
-        inner = inner.args[0]
-    return inner.kind == "ref" and inner.data[0].kind in ("param", "const")
 
 
 def _parameter(node: Typed) -> Quantity:

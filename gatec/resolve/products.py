@@ -32,6 +32,13 @@ def fold(
     return folder.run()
 
 
+def is_parameter(node: Typed) -> bool:
+    """A parameter or constant, negated or transposed or as it is."""
+    while node.kind in ("neg", "transpose"):
+        node = node.args[0]
+    return node.kind == "ref" and node.data[0].kind in ("param", "const")
+
+
 def _quoted(typed: Typed) -> str:
     """An operand as the user wrote it, in parentheses where it is a sum."""
     written = " ".join(typed.span.text.split())
@@ -64,8 +71,8 @@ class _Folder:
         if len(factors) == 1:
             return factors[0]
         kind = result.type if result is not None else Type(0, (), self.node.span)
-        row = result.row if result is not None else False
-        return Typed("mul", kind, self.node.span, factors, row=row)
+        row = result is not None and self._is_row(result)
+        return Typed("scaled", kind, self.node.span, factors, row=row)
 
     def _chain(self, factors: list[Typed]) -> Typed | None:
         """Fold from the right."""
@@ -97,7 +104,26 @@ class _Folder:
 
     def _kind(self, typed: Typed) -> str:
         rank = self._rank(typed)
-        return "matrix" if rank == 2 else "row" if typed.row != self.rows else "column"
+        return "matrix" if rank == 2 else "row" if self._is_row(typed) != self.rows else "column"
+
+    def _is_row(self, typed: Typed) -> bool:
+        """Whether a vector is transposed, as far as the text says so."""
+        match typed.kind:
+            case "neg":
+                return self._is_row(typed.args[0])
+            case "transpose":
+                inner = typed.args[0]
+                return self.solver.known(inner.type) == 1 and not self._is_row(inner)
+            case "product":
+                # One of unknown factors whose own kind the context gave begins like its result.
+                return self._is_row(typed.settled or typed.args[0])
+            case "add" | "mul" | "div" | "pow" | "call" | "where":
+                vectors = [
+                    arg for arg in typed.args
+                    if self.solver.known(arg.type) == 1 and not is_parameter(arg)
+                ]
+                return bool(vectors) and all(map(self._is_row, vectors))
+        return typed.row
 
     def _pair(self, left: Typed, right: Typed) -> Typed | None:
         kinds = (self._kind(left), self._kind(right))
@@ -111,7 +137,7 @@ class _Folder:
                 if made is not None:
                     made.row = self.rows
                 return made
-            case ("matrix", "row") if not right.row:
+            case ("matrix", "row") if not self._is_row(right):
                 return self._made("matvec", left, right, (a[0],), (a[1], b[0]), span)
             case ("row", "matrix") | ("column", "matrix"):
                 # Row vectors may be written without ^\top throughout: x_t W + h_{t-1} U + b.

@@ -104,10 +104,12 @@ class Sizes:
 class Type:
     """A kind and its sizes, perhaps not yet known. Compare roots, not objects."""
 
-    __slots__ = ("_parent", "dims", "origin", "rank")
+    __slots__ = ("_parent", "dims", "origin", "rank", "users")
 
     def __init__(self, rank: int | None = None, dims: Shape = (), origin: Span | None = None) -> None:
         self._parent: Type | None = None
+        # What is to be looked at again once the rank is known.
+        self.users: list[object] = []
         self.rank, self.dims, self.origin = rank, dims, origin
 
     def root(self) -> Type:
@@ -127,7 +129,7 @@ class Solver:
 
     def __init__(self) -> None:
         self.sizes = Sizes()
-        self.changed = False
+        self.awake: list[object] = []  # the users of the types whose rank became known
         # What messages call the unknown sizes; filled when there is something to report.
         self.owners: Callable[[], dict[str, str]] = dict
 
@@ -143,7 +145,7 @@ class Solver:
             root.rank = rank
             root.dims = tuple(self.sizes.fresh() for _ in range(rank))
             root.origin = root.origin or origin
-            self.changed = True
+            self._wake(root)
         return root.rank == rank
 
     def unify(self, left: Type, right: Type) -> bool:
@@ -156,12 +158,19 @@ class Solver:
                 return False
             if not all([self.sizes.unify(x, y) for x, y in zip(a.dims, b.dims, strict=True)]):
                 return False
-        learned = a.rank is None or b.rank is None
-        keep, merge = (a, b) if a.rank is not None else (b, a)
+        keep, merge = a, b
+        if a.rank is None and (b.rank is not None or len(b.users) > len(a.users)):
+            keep, merge = b, a
+        if merge.rank is None:
+            # Also where both are unknown: that they are one kind may decide an operation.
+            self._wake(merge)
+            keep.users += merge.users
         merge._parent = keep
         keep.origin = keep.origin or merge.origin
-        self.changed = self.changed or learned
         return True
+
+    def _wake(self, type_: Type) -> None:
+        self.awake += type_.users
 
     def shape(self, type_: Type) -> Shape:
         return tuple(self.sizes.resolve(dim) for dim in type_.root().dims)
