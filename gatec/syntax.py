@@ -42,8 +42,11 @@ class Key:
     def __str__(self) -> str:
         text = self.base + "".join(f"~{accent}" for accent in self.accents)
         if self.sub:
-            text += "_" + (self.sub[0] if len(self.sub) == 1 and len(self.sub[0]) == 1
-                           else "{" + ",".join(self.sub) + "}")
+            text += "_" + (
+                self.sub[0]
+                if len(self.sub) == 1 and len(self.sub[0]) == 1
+                else "{" + ",".join(self.sub) + "}"
+            )
         if self.sup:
             text += "^{" + ",".join(self.sup) + "}"
         return text + "'" * self.primes
@@ -322,10 +325,15 @@ def text(node: Node) -> str:
                 out += f" {sign} {text(operand)}"
             return out
         case Cases():
-            return "cases(" + "; ".join(
-                text(value) + (" if " + " and ".join(map(text, conditions)) if conditions else "")
-                for value, conditions in node.branches
-            ) + ")"
+            return (
+                "cases("
+                + "; ".join(
+                    text(value)
+                    + (" if " + " and ".join(map(text, conditions)) if conditions else "")
+                    for value, conditions in node.branches
+                )
+                + ")"
+            )
 
 
 def show(module: Module) -> str:
@@ -333,7 +341,9 @@ def show(module: Module) -> str:
     lines = [f"cell {module.name}", f"time index {module.index or 'none (primes)'}"]
     for declaration in module.declarations:
         names = ", ".join(text(name) for name in declaration.names)
-        shape = "" if declaration.shape is None else " : " + " x ".join(map(text, declaration.shape))
+        shape = (
+            "" if declaration.shape is None else " : " + " x ".join(map(text, declaration.shape))
+        )
         value = "" if declaration.value is None else f" = {text(declaration.value)}"
         learned = " learned" if declaration.learned else ""
         lines.append(f"{declaration.kind} {names}{shape}{value}{learned}")

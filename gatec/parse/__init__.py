@@ -60,9 +60,16 @@ class _Parser:
                 raw += self._chain(parsed, statement, aside)
         equations, functions = self._meaning(raw, declarations, functions, context)
         return Module(
-            self.document.name, self.document.declared, tuple(equations), tuple(declarations),
-            tuple(functions), tuple(self.mentions), tuple(self.diagnostics), context.index,
-            self.strict, self.document.comments,
+            self.document.name,
+            self.document.declared,
+            tuple(equations),
+            tuple(declarations),
+            tuple(functions),
+            tuple(self.mentions),
+            tuple(self.diagnostics),
+            context.index,
+            self.strict,
+            self.document.comments,
         )
 
     # --- statements -----------------------------------------------------------------------------
@@ -85,26 +92,44 @@ class _Parser:
                     count += 1
                     if count > MAX_EQUATIONS:
                         if count == MAX_EQUATIONS + 1:
-                            self.diagnostics.append(Diagnostic(
-                                "E0502", f"more than {MAX_EQUATIONS} equations", statement.span,
-                                "split the cell, or generate its equations as matrix products"))
+                            self.diagnostics.append(
+                                Diagnostic(
+                                    "E0502",
+                                    f"more than {MAX_EQUATIONS} equations",
+                                    statement.span,
+                                    "split the cell, or generate its equations as matrix products",
+                                )
+                            )
                         return
                     if clean:
                         yield statement, formula.aside, formula.display
                 if not clean:
                     if tex:
-                        self._pass_over(formula.span.text, "is damaged", source, start, end,
-                                        lexer.diagnostics[before])
+                        self._pass_over(
+                            formula.span.text,
+                            "is damaged",
+                            source,
+                            start,
+                            end,
+                            lexer.diagnostics[before],
+                        )
                     else:
                         self.diagnostics += lexer.diagnostics[before:]
 
     def _pass_over(
-        self, text: str, reason: str, source: Source, start: int, end: int,
-        diagnostic: Diagnostic | None = None, defines: Key | None = None,
+        self,
+        text: str,
+        reason: str,
+        source: Source,
+        start: int,
+        end: int,
+        diagnostic: Diagnostic | None = None,
+        defines: Key | None = None,
     ) -> None:
         one_line = " ".join(text.split())
         self.mentions.append(
-            Mention(one_line, reason, source.span(start, end), diagnostic, defines))
+            Mention(one_line, reason, source.span(start, end), diagnostic, defines)
+        )
 
     def _parse(
         self, statement: Statement, context: scripts.Context, display: bool
@@ -123,7 +148,8 @@ class _Parser:
             if not check_brackets(tokens, lexer):
                 raise GatecError(lexer.diagnostics)
             parsed: Declaration | Function | list[Node] = parse_tokens(
-                tokens, span.source, context, "start")
+                tokens, span.source, context, "start"
+            )
         except GatecError as error:
             if prose:
                 self._failed(statement, context, display, error.diagnostics[0])
@@ -139,10 +165,17 @@ class _Parser:
             return
         first = str(statement.tokens[0]).lower()
         near = difflib.get_close_matches(first, KEYWORDS, 1, 0.7)
-        self.diagnostics.append(Diagnostic(
-            "E0103", "this line has no '='", statement.span,
-            f"did you mean '{near[0]}'?" if near and near[0] != first else "an equation is `name = expression`; a declaration starts with cell, input, state, "
-            "output, param, const, size, function or init; a comment starts with #"))
+        self.diagnostics.append(
+            Diagnostic(
+                "E0103",
+                "this line has no '='",
+                statement.span,
+                f"did you mean '{near[0]}'?"
+                if near and near[0] != first
+                else "an equation is `name = expression`; a declaration starts with cell, input, state, "
+                "output, param, const, size, function or init; a comment starts with #",
+            )
+        )
 
     def _failed(
         self, statement: Statement, context: scripts.Context, display: bool, error: Diagnostic
@@ -165,8 +198,15 @@ class _Parser:
         if display and defines is not None:
             self.diagnostics.append(error)
         else:
-            self._pass_over(span.text, f"it does not parse: {error.message}", span.source,
-                            span.start, span.end, error, defines)
+            self._pass_over(
+                span.text,
+                f"it does not parse: {error.message}",
+                span.source,
+                span.start,
+                span.end,
+                error,
+                defines,
+            )
 
     def _chain(
         self, sides: list[Node], statement: Statement, aside: bool
@@ -180,12 +220,22 @@ class _Parser:
         if isinstance(only, Symbol) and len(sides) == 3:
             return [([sides[1], sides[2]], statement, aside), (sides[:2], statement, aside)]
         if not statement.tex:
-            self.diagnostics.append(Diagnostic(
-                "E0110", "one equation has two '='", sides[2].span,
-                "write each equation on a line of its own"))
+            self.diagnostics.append(
+                Diagnostic(
+                    "E0110",
+                    "one equation has two '='",
+                    sides[2].span,
+                    "write each equation on a line of its own",
+                )
+            )
             return []
-        self._pass_over(sides[2].span.text, "it is another form of the same equation",
-                        span.source, sides[2].span.start, sides[-1].span.end)
+        self._pass_over(
+            sides[2].span.text,
+            "it is another form of the same equation",
+            span.source,
+            sides[2].span.start,
+            sides[-1].span.end,
+        )
         return [(sides[:2], statement, aside)]
 
     # --- juxtaposition --------------------------------------------------------------------------
@@ -213,7 +263,9 @@ class _Parser:
         for sides, _, _ in kept:
             left = probe.left(sides[0])
             names.defined |= {symbol.key for symbol in symbols(left)}
-            names.defined |= {Key(symbol.key.base) for symbol in symbols(left) if symbol.key.sub == ("0",)}
+            names.defined |= {
+                Key(symbol.key.base) for symbol in symbols(left) if symbol.key.sub == ("0",)
+            }
         names.survey(side for sides, _, _ in kept for side in sides)
         names.survey(function.body for function in defined_functions)
         rewriter = Juxtaposer(names)
@@ -231,7 +283,8 @@ class _Parser:
             declarations[position] = replace(
                 declaration,
                 value=None if value is None else rewriter.rewrite(value),
-                shape=None if shape is None else tuple(map(rewriter.left, shape)))
+                shape=None if shape is None else tuple(map(rewriter.left, shape)),
+            )
         self.diagnostics += rewriter.diagnostics
         return equations, result
 
@@ -244,12 +297,18 @@ class _Parser:
         if not _is_left_side(left):
             del rewriter.diagnostics[before:]
             if statement.tex:
-                self._pass_over(span.text, "its left side is no name", span.source, span.start,
-                                span.end)
+                self._pass_over(
+                    span.text, "its left side is no name", span.source, span.start, span.end
+                )
             else:
-                self.diagnostics.append(Diagnostic(
-                    "E0111", "the left side must be a name", sides[0].span,
-                    "write `name = expression`, as in h_t = …"))
+                self.diagnostics.append(
+                    Diagnostic(
+                        "E0111",
+                        "the left side must be a name",
+                        sides[0].span,
+                        "write `name = expression`, as in h_t = …",
+                    )
+                )
             return None
         try:
             right = rewriter.rewrite(sides[1])
@@ -331,7 +390,9 @@ def _regions(text: str, base: int, tex: bool) -> Iterator[tuple[int, int, bool]]
             start, kind = match.start(), latex
         elif relevant:
             kind = latex if kind is None else (kind or latex) if depth > 0 or _joins(code) else kind
-        depth = max(0, depth + sum(code.count(c) for c in "([{") - sum(code.count(c) for c in ")]}"))
+        depth = max(
+            0, depth + sum(code.count(c) for c in "([{") - sum(code.count(c) for c in ")]}")
+        )
     if start < len(text):
         yield base + start, base + len(text), bool(kind)
 

@@ -36,7 +36,9 @@ from gatec.syntax import (
 )
 
 # Single letters that name a function where they are only ever applied.
-_FUNCTION_LETTERS = frozenset(["f", "g", "phi", "psi", "rho", "varphi", "sigma", "Phi", "Psi", "tau"])
+_FUNCTION_LETTERS = frozenset(
+    ["f", "g", "phi", "psi", "rho", "varphi", "sigma", "Phi", "Psi", "tau"]
+)
 
 
 @dataclass
@@ -60,7 +62,8 @@ class Names:
                 elif isinstance(node, Symbol):
                     self._note(node, applied=False)
                 stack.extend(
-                    child for child in children(node)
+                    child
+                    for child in children(node)
                     if not (isinstance(node, Run) and isinstance(child, Symbol))
                 )
 
@@ -166,8 +169,11 @@ class Juxtaposer:
             case Product():
                 return replace(node, factors=tuple(map(self.rewrite, node.factors)))
             case Quotient():
-                return replace(node, numerator=self.rewrite(node.numerator),
-                               denominator=self.rewrite(node.denominator))
+                return replace(
+                    node,
+                    numerator=self.rewrite(node.numerator),
+                    denominator=self.rewrite(node.denominator),
+                )
             case Power():
                 return self._power(node)
             case Transpose() | Norm():
@@ -179,17 +185,24 @@ class Juxtaposer:
             case Comparison():
                 return replace(node, operands=tuple(map(self.rewrite, node.operands)))
             case Cases():
-                return replace(node, branches=tuple(
-                    (self.rewrite(value), tuple(self._comparison(c) for c in conditions))
-                    for value, conditions in node.branches))
+                return replace(
+                    node,
+                    branches=tuple(
+                        (self.rewrite(value), tuple(self._comparison(c) for c in conditions))
+                        for value, conditions in node.branches
+                    ),
+                )
 
     def _comparison(self, node: Comparison) -> Comparison:
         return replace(node, operands=tuple(map(self.rewrite, node.operands)))
 
     def _power(self, node: Power) -> Node:
         base = node.base
-        if isinstance(base, Symbol) and base.key.plain and base.key.base in ("e", "exp") and (
-            base.time is None and base.key not in self.names.defined
+        if (
+            isinstance(base, Symbol)
+            and base.key.plain
+            and base.key.base in ("e", "exp")
+            and (base.time is None and base.key not in self.names.defined)
         ):
             return Call("exp", (self.rewrite(node.exponent),), node.span, base.span)
         return Power(self.rewrite(base), self.rewrite(node.exponent), node.span)
@@ -229,26 +242,33 @@ class Juxtaposer:
         if isinstance(inner, Symbol) and inner.time is None and isinstance(bracket, Bracket):
             time = self._time(bracket)
             if time is not None and not powers and not self.names.is_function(inner):
-                return _wrap(replace(inner, time=time, whole=True,
-                                     span=inner.span.to(bracket.span)), around), position + 2
+                return _wrap(
+                    replace(inner, time=time, whole=True, span=inner.span.to(bracket.span)), around
+                ), position + 2
         if self.names.is_function(inner):
             assert isinstance(inner, Symbol)
             return self._apply(items, dotted, position, depth)
-        if isinstance(inner, Symbol) and isinstance(bracket, Bracket) and (
-            self.names.looks_like_function(inner)
+        if (
+            isinstance(inner, Symbol)
+            and isinstance(bracket, Bracket)
+            and (self.names.looks_like_function(inner))
         ):
             self._unknown_function(inner)
             argument = bracket.items[0] if bracket.items else bracket
             return self.rewrite(argument), position + 2
         if (
-            isinstance(item, Symbol) and item.key == Key("Delta") and item.time is None
-            and isinstance(following, Symbol) and len(following.key.base) == 1
+            isinstance(item, Symbol)
+            and item.key == Key("Delta")
+            and item.time is None
+            and isinstance(following, Symbol)
+            and len(following.key.base) == 1
             and item.key not in self.names.defined
         ):
             # \\Delta t is one name.
             key = replace(following.key, base=f"Delta_{following.key.base}")
-            return replace(following, key=key, whole=True,
-                           span=item.span.to(following.span)), position + 2
+            return replace(
+                following, key=key, whole=True, span=item.span.to(following.span)
+            ), position + 2
         if isinstance(item, Run):
             return self._run(item), position + 1
         if isinstance(item, Symbol):
@@ -261,10 +281,16 @@ class Juxtaposer:
         near = difflib.get_close_matches(word, known, 3, 0.7)
         near.sort(key=lambda other: sorted(other) != sorted(word))  # letters swapped: tahn
         line = f"function {_spelled(symbol)} = tanh"
-        self.diagnostics.append(Diagnostic(
-            "E0204", f"'{symbol.key}' is applied like a function, but is none that gatec knows",
-            symbol.span, f"did you mean '{near[0]}'? To define it, add a line: {line}" if near
-            else f"define it in a line of its own: {line}"))
+        self.diagnostics.append(
+            Diagnostic(
+                "E0204",
+                f"'{symbol.key}' is applied like a function, but is none that gatec knows",
+                symbol.span,
+                f"did you mean '{near[0]}'? To define it, add a line: {line}"
+                if near
+                else f"define it in a line of its own: {line}",
+            )
+        )
 
     def _apply(
         self, items: list[Node], dotted: list[bool], position: int, depth: int
@@ -272,8 +298,14 @@ class Juxtaposer:
         symbol, powers = peel(items[position])
         assert isinstance(symbol, Symbol)
         if depth > MAX_DEPTH:
-            raise GatecError(Diagnostic("E0501", f"nested more than {MAX_DEPTH} deep", symbol.span,
-                                        "give the inner part a name with an equation of its own"))
+            raise GatecError(
+                Diagnostic(
+                    "E0501",
+                    f"nested more than {MAX_DEPTH} deep",
+                    symbol.span,
+                    "give the inner part a name with an equation of its own",
+                )
+            )
         name: str | Key = self.names.builtin(symbol.key) or symbol.key
         start = position + 1
         bracket, around = peel(items[start]) if start < len(items) else (None, [])
@@ -333,15 +365,23 @@ class Juxtaposer:
         word = inner.key.base
         names = self.names
         if (
-            inner.key in names.defined or word in names.bases or inner.key in names.functions
-            or names.builtin(Key(word)) is not None or not self._is_product(word)
+            inner.key in names.defined
+            or word in names.bases
+            or inner.key in names.functions
+            or names.builtin(Key(word)) is not None
+            or not self._is_product(word)
         ):
             return [_wrap(replace(inner, whole=True), around)]
         start = inner.span.start
         source = inner.span.source
         letters: list[Node] = [
-            Symbol(Key(_letter(char)), None, True, inner.component,
-                   source.span(start + i, start + i + 1))
+            Symbol(
+                Key(_letter(char)),
+                None,
+                True,
+                inner.component,
+                source.span(start + i, start + i + 1),
+            )
             for i, char in enumerate(word[:-1])
         ]
         key = replace(inner.key, base=_letter(word[-1]))

@@ -242,8 +242,13 @@ class Lexer:
         while position < len(queue) and queue[position].type in ("NEWLINE", "QUAD"):
             position += 1
         if position >= len(queue):
-            self.error("E0104", f"nothing stands after '{mark}'", mark.start_pos, mark.end_pos,
-                       "write the script after it, as in x_t")
+            self.error(
+                "E0104",
+                f"nothing stands after '{mark}'",
+                mark.start_pos,
+                mark.end_pos,
+                "write the script after it, as in x_t",
+            )
             return position
         token = queue[position]
         above = mark.type == "SUP"
@@ -251,15 +256,25 @@ class Lexer:
         if closer:
             stop = _closing(queue, position, token.type, closer, tex)
             if stop is None:
-                self.error("E0101", f"'{token}' is never closed", token.start_pos, token.end_pos,
-                           "add the closing bracket")
+                self.error(
+                    "E0101",
+                    f"'{token}' is never closed",
+                    token.start_pos,
+                    token.end_pos,
+                    "add the closing bracket",
+                )
                 result.append(_script(mark, above, (), True, token.end_pos))
                 return position + 1
             self.depth += 1
             if self.depth > MAX_DEPTH:
                 if self.depth == MAX_DEPTH + 1:
-                    self.error("E0501", f"nested more than {MAX_DEPTH} deep", token.start_pos,
-                               token.end_pos, "give the inner part a name of its own")
+                    self.error(
+                        "E0501",
+                        f"nested more than {MAX_DEPTH} deep",
+                        token.start_pos,
+                        token.end_pos,
+                        "give the inner part a name of its own",
+                    )
                 content: tuple[Token, ...] = ()
             else:
                 content = tuple(self._fold(queue[position + 1 : stop], tex))
@@ -272,14 +287,20 @@ class Lexer:
         if token.type in ("NAME", "NUMBER") and len(text) > 1 and not text.startswith("\\"):
             following = queue[position + 1] if position + 1 < len(queue) else None
             joined = following is not None and following.start_pos == token.end_pos
-            if tex or (joined and following is not None and following.type in ("SUB", "SUP")
-                       and token.type == "NAME"):
+            if tex or (
+                joined
+                and following is not None
+                and following.type in ("SUB", "SUP")
+                and token.type == "NAME"
+            ):
                 first = make(token.type, text[0], token.start_pos, token.start_pos + 1)
                 result.append(_script(mark, above, (first,), False, first.end_pos))
                 queue[position] = make(token.type, text[1:], first.end_pos, token.end_pos)
                 return position
-        if token.type == "SIGN" and position + 1 < len(queue) and queue[position + 1].type in (
-            "NUMBER",
+        if (
+            token.type == "SIGN"
+            and position + 1 < len(queue)
+            and queue[position + 1].type in ("NUMBER",)
         ):
             stop = position + 1
             result.append(_script(mark, above, (token, queue[stop]), False, queue[stop].end_pos))
@@ -290,8 +311,13 @@ class Lexer:
             result.append(_script(mark, above, content, False, content[-1].end_pos))
             return stop
         if token.type in ("SUB", "SUP", "RBRACE", "EQUALS", "NEWLINE", "ROW", "LBRACE", "RPAR"):
-            self.error("E0104", f"nothing stands after '{mark}'", mark.start_pos, mark.end_pos,
-                       "write the script after it, as in x_t")
+            self.error(
+                "E0104",
+                f"nothing stands after '{mark}'",
+                mark.start_pos,
+                mark.end_pos,
+                "write the script after it, as in x_t",
+            )
             return position
         result.append(_script(mark, above, (token,), False, token.end_pos))
         return position + 1
@@ -305,14 +331,24 @@ def _join_digits(raw: list[Token], tex: bool) -> list[Token]:
     for token in raw:
         before = joined[-1] if joined else None
         if (
-            token.type == "NUMBER" and token.isdigit() and before is not None
-            and before.type == "NAME" and before.end_pos == token.start_pos
+            token.type == "NUMBER"
+            and token.isdigit()
+            and before is not None
+            and before.type == "NAME"
+            and before.end_pos == token.start_pos
         ):
-            joined[-1] = make("NAME", str(before) + token, before.start_pos or 0, token.end_pos or 0)
-        elif token.type == "NAME" and before is not None and before.type == "NAME" and (
-            before[-1].isdigit() and before.end_pos == token.start_pos
+            joined[-1] = make(
+                "NAME", str(before) + token, before.start_pos or 0, token.end_pos or 0
+            )
+        elif (
+            token.type == "NAME"
+            and before is not None
+            and before.type == "NAME"
+            and (before[-1].isdigit() and before.end_pos == token.start_pos)
         ):
-            joined[-1] = make("NAME", str(before) + token, before.start_pos or 0, token.end_pos or 0)
+            joined[-1] = make(
+                "NAME", str(before) + token, before.start_pos or 0, token.end_pos or 0
+            )
         else:
             joined.append(token)
     return joined
@@ -330,11 +366,18 @@ def _join_steps(tokens: list[Token]) -> list[Token]:
     for token in tokens:
         before = joined[-1] if joined else None
         if (
-            token.type == "NAME" and str(token) in ("t", "\\tau", "τ") and before is not None
-            and before.type == "NAME" and str(before) in ("\\Delta", "Δ", "∆", "Delta")
+            token.type == "NAME"
+            and str(token) in ("t", "\\tau", "τ")
+            and before is not None
+            and before.type == "NAME"
+            and str(before) in ("\\Delta", "Δ", "∆", "Delta")
         ):
-            joined[-1] = Whole("NAME", "Delta_" + str(token).lstrip("\\").replace("τ", "tau"),
-                               before.start_pos or 0, token.end_pos or 0)
+            joined[-1] = Whole(
+                "NAME",
+                "Delta_" + str(token).lstrip("\\").replace("τ", "tau"),
+                before.start_pos or 0,
+                token.end_pos or 0,
+            )
         else:
             joined.append(token)
     return joined
@@ -506,22 +549,42 @@ def check_brackets(tokens: Sequence[Token], lexer: Lexer) -> bool:
             stack.append(token)
         elif kind in OPENERS or kind in ("END_MATRIX", "END_CASES", "BAR_CLOSE"):
             if not stack:
-                lexer.error("E0102", f"'{token}' closes nothing", token.start_pos, token.end_pos,
-                            "remove it, or add the opening bracket")
+                lexer.error(
+                    "E0102",
+                    f"'{token}' closes nothing",
+                    token.start_pos,
+                    token.end_pos,
+                    "remove it, or add the opening bracket",
+                )
                 return False
             opener = stack.pop()
             if not _fits(opener.type, kind):
-                lexer.error("E0102", f"'{token}' does not close '{opener}'", token.start_pos,
-                            token.end_pos, "use brackets of one kind")
+                lexer.error(
+                    "E0102",
+                    f"'{token}' does not close '{opener}'",
+                    token.start_pos,
+                    token.end_pos,
+                    "use brackets of one kind",
+                )
                 return False
         if max(len(stack), signs, prefixes) > MAX_DEPTH:
-            lexer.error("E0501", f"nested more than {MAX_DEPTH} deep", token.start_pos,
-                        token.end_pos, "give the inner part a name with an equation of its own")
+            lexer.error(
+                "E0501",
+                f"nested more than {MAX_DEPTH} deep",
+                token.start_pos,
+                token.end_pos,
+                "give the inner part a name with an equation of its own",
+            )
             return False
     if stack:
         opener = stack[-1]
-        lexer.error("E0101", f"'{opener}' is never closed", opener.start_pos, opener.end_pos,
-                    "add the closing bracket")
+        lexer.error(
+            "E0101",
+            f"'{opener}' is never closed",
+            opener.start_pos,
+            opener.end_pos,
+            "add the closing bracket",
+        )
         return False
     return True
 

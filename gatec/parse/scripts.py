@@ -54,8 +54,7 @@ def unwrap(tokens: Sequence[Token]) -> tuple[Token, ...]:
     """The tokens without the brackets around them all."""
     tokens = tuple(tokens)
     while len(tokens) >= 2 and (
-        _WRAPPERS.get(tokens[0].type) == tokens[-1].type
-        or (tokens[0] == "<" and tokens[-1] == ">")
+        _WRAPPERS.get(tokens[0].type) == tokens[-1].type or (tokens[0] == "<" and tokens[-1] == ">")
     ):
         tokens = tokens[1:-1]
     return tokens
@@ -126,9 +125,7 @@ def label(tokens: Iterable[Token], level: int = 0) -> str:
         elif kind == "COMPARE":
             pieces.append({"<": "lt", ">": "gt"}.get(str(token), "cmp"))
     # Letters and numbers join (W_{xf1} is W_xf1); words keep their boundaries.
-    letters = all(
-        len(piece) == 1 or piece.isdigit() or piece.startswith("_") for piece in pieces
-    )
+    letters = all(len(piece) == 1 or piece.isdigit() or piece.startswith("_") for piece in pieces)
     return "".join(
         piece if letters or not index or piece.startswith("_") else "_" + piece
         for index, piece in enumerate(pieces)
@@ -170,17 +167,22 @@ def survey(statements: Iterable[Sequence[Token]]) -> Context:
                     numbered.add(base)
                 if (
                     previous is not None
-                    and previous.type in ("RSQB", "RPAR") and len(content) == 1
+                    and previous.type in ("RSQB", "RPAR")
+                    and len(content) == 1
                     and content[0].type == "NAME"
                     and (not token.above or str(content[0]) in ("i", "j", "k", "l"))
                 ):
                     components[name_of(content[0])] += 1
-            elif token.type in ("LPAR", "LSQB") and previous is not None and previous.type in (
-                "NAME", "SCRIPT", "RBRACE"
+            elif (
+                token.type in ("LPAR", "LSQB")
+                and previous is not None
+                and previous.type in ("NAME", "SCRIPT", "RBRACE")
             ):
                 stop = position + 1
-                while stop < len(tokens) and stop < position + 5 and tokens[stop].type not in (
-                    "RPAR", "RSQB"
+                while (
+                    stop < len(tokens)
+                    and stop < position + 5
+                    and tokens[stop].type not in ("RPAR", "RSQB")
                 ):
                     stop += 1
                 inner = tokens[position + 1 : stop]
@@ -198,10 +200,13 @@ def _index(shifted: Counter[str], plain: Counter[str], marked: Counter[str]) -> 
     if shifted["t"] or marked["t"]:
         return "t"
     if shifted:
+
         def rank(letter: str) -> tuple[int, int]:
             preferred = letter in _PREFERRED
-            return (-shifted[letter] - marked[letter],
-                    _PREFERRED.index(letter) if preferred else 99)
+            return (
+                -shifted[letter] - marked[letter],
+                _PREFERRED.index(letter) if preferred else 99,
+            )
 
         return min(shifted, key=rank)
     return "t" if plain["t"] else None

@@ -117,8 +117,13 @@ def _classify(tokens: Sequence[Token], lexer: Lexer) -> dict[int, str | None]:
         assert isinstance(position, int)
         if entry[1] in MATRIX_ENVIRONMENTS | CASES_ENVIRONMENTS and entry[3]:
             token = tokens[position]
-            lexer.error("E0101", f"'{token}' is never closed", token.start_pos, token.end_pos,
-                        "add the \\end of the environment")
+            lexer.error(
+                "E0101",
+                f"'{token}' is never closed",
+                token.start_pos,
+                token.end_pos,
+                "add the \\end of the environment",
+            )
     return kinds
 
 
@@ -172,8 +177,11 @@ def _lines(tokens: Sequence[Token], tex: bool) -> list[list[Token]]:
                 continue
             if _holds_matrix(tokens, index + 1) and any(t.type == "EQUALS" for t in lines[-1]):
                 continue
-            if lines[-1] and (lines[-1][-1].type in _CONTINUES or lines[-1][-1].type == "COMMA"
-                              and not _starts_equation(tokens, index + 1)):
+            if lines[-1] and (
+                lines[-1][-1].type in _CONTINUES
+                or lines[-1][-1].type == "COMMA"
+                and not _starts_equation(tokens, index + 1)
+            ):
                 continue
             if following in _CONTINUES and not depth:
                 continue
@@ -245,8 +253,17 @@ def _starts_equation(tokens: Sequence[Token], index: int) -> bool:
             continue
         if kind == "EQUALS":
             return seen
-        if kind not in ("NAME", "SCRIPT", "ACCENT", "LBRACE", "RBRACE", "LPAR", "RPAR", "NUMBER",
-                        "SIGN"):
+        if kind not in (
+            "NAME",
+            "SCRIPT",
+            "ACCENT",
+            "LBRACE",
+            "RBRACE",
+            "LPAR",
+            "RPAR",
+            "NUMBER",
+            "SIGN",
+        ):
             return False
         if not seen and kind not in ("NAME", "ACCENT"):
             return False
@@ -264,7 +281,9 @@ def _declares(line: Sequence[Token], tex: bool) -> bool:
 # --- clauses --------------------------------------------------------------------------------------
 
 _SEPARATORS = frozenset(["COMMA", "SEMICOLON", "PERIOD", "QUAD", "WORDS", "COLON", "DOTS"])
-_JOINING_WORDS = frozenset(["and", "where", "with", "or", "for", "if", "so", "then", "thus", "hence"])
+_JOINING_WORDS = frozenset(
+    ["and", "where", "with", "or", "for", "if", "so", "then", "thus", "hence"]
+)
 
 
 def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
@@ -316,8 +335,11 @@ def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
 
 def _is_number(piece: Sequence[Token]) -> bool:
     """An equation number, `(3)` or `(2.1a)`."""
-    return len(piece) <= 6 and piece[0].type == "LPAR" and piece[-1].type == "RPAR" and any(
-        token.type == "NUMBER" for token in piece
+    return (
+        len(piece) <= 6
+        and piece[0].type == "LPAR"
+        and piece[-1].type == "RPAR"
+        and any(token.type == "NUMBER" for token in piece)
     )
 
 

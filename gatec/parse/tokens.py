@@ -16,9 +16,7 @@ MACRO_TYPES: dict[str, str] = {
     "nicefrac": "FRAC",
     "sfrac": "FRAC",
     "sqrt": "SQRT",
-    **dict.fromkeys(
-        ["lvert", "vert", "mid", "rvert", "lVert", "Vert", "rVert"], "BAR"
-    ),
+    **dict.fromkeys(["lvert", "vert", "mid", "rvert", "lVert", "Vert", "rVert"], "BAR"),
     **dict.fromkeys(["le", "leq", "leqslant", "ge", "geq", "geqslant", "lt", "gt"], "COMPARE"),
     **dict.fromkeys(
         ["coloneqq", "triangleq", "equiv", "leftarrow", "gets", "doteq", "eqdef", "defeq"], "EQUALS"
@@ -33,7 +31,15 @@ MACRO_TYPES: dict[str, str] = {
     "lparen": "LPAR",
     "rparen": "RPAR",
     **dict.fromkeys(
-        ["underbrace", "overbrace", "underset", "overset", "underbracket", "overbracket", "stackrel"],
+        [
+            "underbrace",
+            "overbrace",
+            "underset",
+            "overset",
+            "underbracket",
+            "overbracket",
+            "stackrel",
+        ],
         "BRACED_OVER",
     ),
     **dict.fromkeys(["dots", "ldots", "cdots", "vdots", "ddots"], "DOTS"),
@@ -59,9 +65,7 @@ _GREEK = (
 _LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 GREEK: dict[str, str] = {
     **dict(zip(_LETTERS, _GREEK, strict=True)),
-    **{
-        letter.upper(): name.capitalize() for letter, name in zip(_LETTERS, _GREEK, strict=True)
-    },
+    **{letter.upper(): name.capitalize() for letter, name in zip(_LETTERS, _GREEK, strict=True)},
     "ς": "varsigma",
     "ϑ": "theta",
     "ϕ": "phi",

@@ -69,8 +69,12 @@ _BINDING = OPERATORS - {"EQUALS", "COMPARE"}
 
 def _missing_between(one: Token, other: Token, source: Source) -> Diagnostic:
     span = source.span(one.start_pos or 0, other.end_pos or 0)
-    return Diagnostic("E0105", f"an operand is missing between '{one}' and '{other}'", span,
-                      "write what stands between them, or remove one")
+    return Diagnostic(
+        "E0105",
+        f"an operand is missing between '{one}' and '{other}'",
+        span,
+        "write what stands between them, or remove one",
+    )
 
 
 def _unexpected(
@@ -82,20 +86,34 @@ def _unexpected(
     assert place is not None
     span = source.span(place.start_pos or 0, max(place.end_pos or 0, (place.start_pos or 0) + 1))
     operand_missing = "NAME" in accepts and (token is None or token.type != "UNKNOWN")
-    if operand_missing and previous is not None and (
-        previous.type in OPERATORS or previous.type in ("COMMA", "SEMICOLON", "LPAR", "LSQB")
+    if (
+        operand_missing
+        and previous is not None
+        and (previous.type in OPERATORS or previous.type in ("COMMA", "SEMICOLON", "LPAR", "LSQB"))
     ):
         span = source.span(previous.start_pos or 0, previous.end_pos or 0)
-        return Diagnostic("E0105", f"an operand is missing after {describe(previous)}", span,
-                          "write what it applies to, or remove it")
+        return Diagnostic(
+            "E0105",
+            f"an operand is missing after {describe(previous)}",
+            span,
+            "write what it applies to, or remove it",
+        )
     if operand_missing and token is not None and token.type in OPERATORS and previous is None:
-        return Diagnostic("E0105", f"an operand is missing before {describe(token)}", span,
-                          "write what it applies to, or remove it")
+        return Diagnostic(
+            "E0105",
+            f"an operand is missing before {describe(token)}",
+            span,
+            "write what it applies to, or remove it",
+        )
     expected = sorted({DESCRIPTIONS[kind] for kind in accepts if kind in DESCRIPTIONS})
     found = describe(token) if token is not None else "end of the line"
     if token is not None and token.type == "UNKNOWN":
-        return Diagnostic("E0107", f"gatec does not know the character {found}", span,
-                          "see the notation in README.md")
+        return Diagnostic(
+            "E0107",
+            f"gatec does not know the character {found}",
+            span,
+            "see the notation in README.md",
+        )
     hint = f"expected {', '.join(expected[:6])}" if expected else None
     return Diagnostic("E0106", f"unexpected {found}", span, hint)
 
@@ -128,8 +146,14 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
             children = [children[1], *children[3:]]
         made = self.item(children)
         if not isinstance(made, Symbol):
-            raise GatecError(Diagnostic("E0401", "a declaration names one quantity", made.span,
-                                        "write the name alone, as in `state h`"))
+            raise GatecError(
+                Diagnostic(
+                    "E0401",
+                    "a declaration names one quantity",
+                    made.span,
+                    "write the name alone, as in `state h`",
+                )
+            )
         return Symbol(made.key, made.time, True, made.component, made.span)
 
     def names(self, children: Children) -> list[Symbol]:
@@ -158,8 +182,9 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
                     value = self.number([child])
             else:
                 value = child
-        return Declaration(kind, tuple(names), shape, value, learned, self._span(
-            [children[0], *names]))
+        return Declaration(
+            kind, tuple(names), shape, value, learned, self._span([children[0], *names])
+        )
 
     cell = inputs = states = outputs = params = constants = sizes = init = _declare
 
@@ -186,8 +211,11 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
     def term(self, children: Children) -> Node:
         result: Node = children[0]
         factors: list[Node] = []
-        circled = any(isinstance(c, Token) and c not in ("*", r"\ast", r"\star") for c in children
-                      if getattr(c, "type", "") == "TIMES")
+        circled = any(
+            isinstance(c, Token) and c not in ("*", r"\ast", r"\star")
+            for c in children
+            if getattr(c, "type", "") == "TIMES"
+        )
         for sign, operand in zip(children[1::2], children[2::2], strict=True):
             if sign.type == "TIMES":
                 factors = [*factors, operand] if factors else [result, operand]
@@ -201,7 +229,11 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
         # `1/2 (x + y)` is a half of the bracket.
         if isinstance(left, Run) and len(left.items) == 1:
             left = left.items[0]
-        if isinstance(left, Number) and isinstance(right, Run) and isinstance(right.items[0], Number):
+        if (
+            isinstance(left, Number)
+            and isinstance(right, Run)
+            and isinstance(right.items[0], Number)
+        ):
             rest = right.items[1:]
             ratio = Quotient(left, right.items[0], left.span.to(right.items[0].span))
             if not rest:
@@ -264,10 +296,14 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
         if meaning.component or named:
             return base, None, False
         what = "time index" if meaning.time is not None else "label"
-        raise GatecError(Diagnostic(
-            "E0108", f"a bracket takes no {what}",
-            self.source.span(script.start_pos or 0, script.end_pos or 0),
-            "put the index on the names inside, or give the bracket a name of its own"))
+        raise GatecError(
+            Diagnostic(
+                "E0108",
+                f"a bracket takes no {what}",
+                self.source.span(script.start_pos or 0, script.end_pos or 0),
+                "put the index on the names inside, or give the bracket a name of its own",
+            )
+        )
 
     def _mark(self, base: Symbol, meaning: scripts.Meaning, script: Script) -> Symbol:
         key = base.key
@@ -278,10 +314,14 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
             sub = (*sub, *meaning.labels)
         span = base.span.to(self.source.span(script.start_pos or 0, script.end_pos or 0))
         if meaning.time is not None and base.time is not None and meaning.time != base.time:
-            raise GatecError(Diagnostic("E0208", f"'{key}' has two time indices", span,
-                                        "one name stands at one time"))
-        made = Key(key.base, (*key.accents, *meaning.accents), sub, sup,
-                   key.primes + meaning.primes)
+            raise GatecError(
+                Diagnostic(
+                    "E0208", f"'{key}' has two time indices", span, "one name stands at one time"
+                )
+            )
+        made = Key(
+            key.base, (*key.accents, *meaning.accents), sub, sup, key.primes + meaning.primes
+        )
         time = meaning.time if meaning.time is not None else base.time
         return Symbol(made, time, base.whole, base.component or meaning.component, span)
 
@@ -289,17 +329,28 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
         token = children[0]
         span = self._span(children)
         digits = sum(char.isdigit() for char in token)
-        if digits > MAX_DIGITS or ("e" in token.lower() and abs(int(
-                token.lower().split("e")[1][:6])) > 400):
-            raise GatecError(Diagnostic("E0503", "this number is too long", span,
-                                        f"at most {MAX_DIGITS} digits, exponents up to 400"))
+        if digits > MAX_DIGITS or (
+            "e" in token.lower() and abs(int(token.lower().split("e")[1][:6])) > 400
+        ):
+            raise GatecError(
+                Diagnostic(
+                    "E0503",
+                    "this number is too long",
+                    span,
+                    f"at most {MAX_DIGITS} digits, exponents up to 400",
+                )
+            )
         return Number(Fraction(str(token)), str(token), span)
 
     def name_atom(self, children: Children) -> Symbol:
         token = children[0]
         name = scripts.name_of(token)
-        whole = (isinstance(token, Whole) or token.startswith("\\") or len(token) == 1
-                 or name in GREEK_NAMES)
+        whole = (
+            isinstance(token, Whole)
+            or token.startswith("\\")
+            or len(token) == 1
+            or name in GREEK_NAMES
+        )
         if isinstance(token, Whole):
             name = "".join(char if char.isalnum() else "_" for char in name)
         return Symbol(Key(name), None, whole, False, self._span(children))
@@ -351,9 +402,14 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
         if isinstance(inner, Run) and len(inner.items) == 1:
             inner = inner.items[0]
         if not isinstance(inner, Symbol):
-            raise GatecError(Diagnostic(
-                "E0109", f"the accent stands over an expression: {text(inner)}",
-                self._span(children), "an accent is part of one name, as in \\tilde{c}"))
+            raise GatecError(
+                Diagnostic(
+                    "E0109",
+                    f"the accent stands over an expression: {text(inner)}",
+                    self._span(children),
+                    "an accent is part of one name, as in \\tilde{c}",
+                )
+            )
         key = inner.key
         marked = Key(key.base, (*key.accents, str(accent)), key.sub, key.sup, key.primes)
         return Symbol(marked, inner.time, True, inner.component, self._span(children))
@@ -401,5 +457,11 @@ def make_function(run: Node, body: Node, span: Span) -> Function | Declaration:
             keys.append(inner.key)
         else:
             return Function(head, tuple(keys), body, span)
-    raise GatecError(Diagnostic("E0401", "this is no function definition", span,
-                                "write `function f(z) = …` or `function f = tanh`"))
+    raise GatecError(
+        Diagnostic(
+            "E0401",
+            "this is no function definition",
+            span,
+            "write `function f(z) = …` or `function f = tanh`",
+        )
+    )

@@ -97,8 +97,9 @@ class Builder:
         quantity, lag = node.data
         shape, name = self.solver.shape(quantity.type), self.name(quantity)
         if quantity.kind != "var":
-            return Ref(quantity.kind, name, shape, lag if quantity.kind == "input" else 0,
-                       span=node.span)
+            return Ref(
+                quantity.kind, name, shape, lag if quantity.kind == "input" else 0, span=node.span
+            )
         if lag > 0:
             return Ref("state", name, shape, lag, span=node.span)
         return Ref("var", name, shape, 0, self.batched.get(name, True), span=node.span)
@@ -108,8 +109,12 @@ class Builder:
         if node.kind == "matvec" and diagonal[0] is not None:
             return call("mul", self._done[id(diagonal[0])], args[1], span=node.span)
         if node.kind == "matmul" and diagonal[0] is not None:
-            return call("mul", _rows_of(self._done[id(diagonal[0])], args[1].shape[1]), args[1],
-                        span=node.span)
+            return call(
+                "mul",
+                _rows_of(self._done[id(diagonal[0])], args[1].shape[1]),
+                args[1],
+                span=node.span,
+            )
         if node.kind == "matmul" and diagonal[1] is not None:
             vector = self._done[id(diagonal[1])]
             ones = Broadcast(Const(Fraction(1)), (args[0].shape[0],))
@@ -118,9 +123,14 @@ class Builder:
 
     def _power(self, node: Typed, args: list[Expr]) -> Expr:
         if args[0].rank == 2:
-            self.diagnostics.append(Diagnostic(
-                "E0311", "a power of a matrix", node.span,
-                "write the products out, or use \\odot for element-wise powers"))
+            self.diagnostics.append(
+                Diagnostic(
+                    "E0311",
+                    "a power of a matrix",
+                    node.span,
+                    "write the products out, or use \\odot for element-wise powers",
+                )
+            )
         value = node.data
         if value is None:
             return call("pow", args[0], args[1], span=node.span)
@@ -130,9 +140,14 @@ class Builder:
 
     def _call(self, node: Typed, args: list[Expr]) -> Expr:
         if node.data in ("softmax", "layer_norm", "rms_norm") and args[0].rank != 1:
-            self.diagnostics.append(Diagnostic(
-                "E0312", f"{node.data} of a {('scalar', 'vector', 'matrix')[args[0].rank]}",
-                node.span, "it is defined for vectors"))
+            self.diagnostics.append(
+                Diagnostic(
+                    "E0312",
+                    f"{node.data} of a {('scalar', 'vector', 'matrix')[args[0].rank]}",
+                    node.span,
+                    "it is defined for vectors",
+                )
+            )
             return args[0]
         return call(node.data, *args, span=node.span)
 

@@ -79,9 +79,13 @@ class DeclarationReader:
             return True
         earlier = self._first.get((role, symbol.key))
         if earlier is not None:
-            self._error("E0402", f"'{symbol.key}' is declared twice", symbol.span,
-                        "keep one of the declarations",
-                        (Note("it is declared here first", earlier),))
+            self._error(
+                "E0402",
+                f"'{symbol.key}' is declared twice",
+                symbol.span,
+                "keep one of the declarations",
+                (Note("it is declared here first", earlier),),
+            )
             return False
         self._first[role, symbol.key] = symbol.span
         return True
@@ -89,43 +93,62 @@ class DeclarationReader:
     def _cell(self, declaration: Declaration, symbol: Symbol) -> None:
         name = symbol.span.text.strip()
         if not name.isidentifier() or not name.isascii():
-            self._error("E0403", f"'{name}' cannot name a class", symbol.span,
-                        "a cell's name is letters, digits and _, as in `cell LSTM`")
+            self._error(
+                "E0403",
+                f"'{name}' cannot name a class",
+                symbol.span,
+                "a cell's name is letters, digits and _, as in `cell LSTM`",
+            )
         elif ascii_word(name) in _KEYWORDS:
-            self._error("E0406", f"'{name}' is a reserved word of the generated code", symbol.span,
-                        "choose another name for the cell")
+            self._error(
+                "E0406",
+                f"'{name}' is a reserved word of the generated code",
+                symbol.span,
+                "choose another name for the cell",
+            )
 
     def _input(self, declaration: Declaration, symbol: Symbol) -> None:
-        quantity = Quantity(symbol.key, "input", symbol.span, declared=True, rule="declared",
-                            timed=True)
+        quantity = Quantity(
+            symbol.key, "input", symbol.span, declared=True, rule="declared", timed=True
+        )
         self.table.quantities[symbol.key] = quantity
         self._shape(declaration, symbol)
 
     def _state(self, declaration: Declaration, symbol: Symbol) -> None:
         self.declared.states.append(
-            DeclaredState(symbol.key, symbol.span, declaration.value, declaration.learned))
+            DeclaredState(symbol.key, symbol.span, declaration.value, declaration.learned)
+        )
         self._shape(declaration, symbol)
 
     def _output(self, declaration: Declaration, symbol: Symbol) -> None:
         if self.declared.output is not None:
-            self._error("E0402", "a cell has one output", symbol.span,
-                        "join two quantities in one: y_t = [a_t, b_t]",
-                        (Note("the first is declared here", self.declared.output[1]),))
+            self._error(
+                "E0402",
+                "a cell has one output",
+                symbol.span,
+                "join two quantities in one: y_t = [a_t, b_t]",
+                (Note("the first is declared here", self.declared.output[1]),),
+            )
             return
         self.declared.output = (symbol.key, symbol.span)
         self._shape(declaration, symbol)
 
     def _param(self, declaration: Declaration, symbol: Symbol) -> None:
         self.table.quantities[symbol.key] = Quantity(
-            symbol.key, "param", symbol.span, declared=True, rule="declared")
+            symbol.key, "param", symbol.span, declared=True, rule="declared"
+        )
         self._shape(declaration, symbol)
 
     def _const(self, declaration: Declaration, symbol: Symbol) -> None:
         value = number(declaration.value)
         if value is None:
             span = declaration.value.span if declaration.value is not None else symbol.span
-            self._error("E0407", f"the value of '{symbol.key}' is no number", span,
-                        f"write `const {symbol.key} = 0.01`")
+            self._error(
+                "E0407",
+                f"the value of '{symbol.key}' is no number",
+                span,
+                f"write `const {symbol.key} = 0.01`",
+            )
             value = Fraction(1)
         quantity = Quantity(symbol.key, "const", symbol.span, declared=True, rule="declared")
         self.solver.set_rank(quantity.type, 0, symbol.span)
@@ -135,8 +158,12 @@ class DeclarationReader:
     def _size(self, declaration: Declaration, symbol: Symbol) -> None:
         value = number(declaration.value)
         if declaration.value is not None and (value is None or value.denominator != 1 or value < 1):
-            self._error("E0408", f"the size '{symbol.key}' must be a whole number above 0",
-                        declaration.value.span, f"write `size {symbol.key} = 16`")
+            self._error(
+                "E0408",
+                f"the size '{symbol.key}' must be a whole number above 0",
+                declaration.value.span,
+                f"write `size {symbol.key} = 16`",
+            )
             value = None
         name = str(symbol.key)
         mangled = ascii_word(name)
@@ -152,10 +179,14 @@ class DeclarationReader:
         if value is not None:
             word = str(float(value)) if value.denominator != 1 else str(value)
         elif word not in INITS:
-            self._error("E0409", f"gatec does not know the initialisation '{text(node)}'"
-                        if node is not None else "an initialisation is missing",
-                        node.span if node is not None else symbol.span,
-                        _suggested(word, INITS))
+            self._error(
+                "E0409",
+                f"gatec does not know the initialisation '{text(node)}'"
+                if node is not None
+                else "an initialisation is missing",
+                node.span if node is not None else symbol.span,
+                _suggested(word, INITS),
+            )
             return
         self.declared.inits[symbol.key] = (word, symbol.span)
 
@@ -180,8 +211,12 @@ class DeclarationReader:
             self.solver.set_rank(quantity.type, words[str(first.key)], span)
             return
         if len(shape) > 2:
-            self._error("E0410", "a shape has at most two sizes", shape[2].span,
-                        "write `n x m`, `vector`, `matrix` or `scalar`")
+            self._error(
+                "E0410",
+                "a shape has at most two sizes",
+                shape[2].span,
+                "write `n x m`, `vector`, `matrix` or `scalar`",
+            )
             return
         dims = [self._dim(node) for node in shape]
         if any(dim is None for dim in dims):
@@ -216,9 +251,13 @@ class DeclarationReader:
                     return right * left.const
                 if left is not None and right is not None and not right.terms:
                     return left * right.const
-        self._error("E0410", f"'{text(node)}' is no size", node.span,
-                    "sizes are names, whole numbers and their sums, as in `n_h x k`, or one of "
-                    "the words vector, matrix, scalar")
+        self._error(
+            "E0410",
+            f"'{text(node)}' is no size",
+            node.span,
+            "sizes are names, whole numbers and their sums, as in `n_h x k`, or one of "
+            "the words vector, matrix, scalar",
+        )
         return None
 
     def _named_size(self, symbol: Symbol) -> Dim | None:
@@ -234,12 +273,20 @@ class DeclarationReader:
             return Dim.of("hidden_size")
         if name in _INPUT:
             return Dim.of("input_size")
-        self._error("E0411", f"the size '{name}' is not declared", symbol.span,
-                    f"add `size {name} = 16`, or use hidden_size (n_h) or input_size (n_x)")
+        self._error(
+            "E0411",
+            f"the size '{name}' is not declared",
+            symbol.span,
+            f"add `size {name} = 16`, or use hidden_size (n_h) or input_size (n_x)",
+        )
         return None
 
     def _error(
-        self, code: str, message: str, span: Span, hint: str | None = None,
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        hint: str | None = None,
         notes: tuple[Note, ...] = (),
     ) -> None:
         self.declared.diagnostics.append(Diagnostic(code, message, span, hint, notes))

@@ -123,14 +123,21 @@ class Elaborator:
         if quantity.kind in ("var", "input"):
             if lag < 0:
                 self._error(
-                    "E0209", f"'{key}' is read at a later time than it is computed", symbol.span,
-                    "a recurrent cell reads the present and the past; shift the indices")
+                    "E0209",
+                    f"'{key}' is read at a later time than it is computed",
+                    symbol.span,
+                    "a recurrent cell reads the present and the past; shift the indices",
+                )
                 lag = 1
             quantity.lags.add(lag)
         elif symbol.time is not None and quantity.kind in ("param", "const"):
-            self._error("E0210", f"'{key}' is a {_WORDS[quantity.kind]}, it has no time",
-                        symbol.span, f"write it without the index, or declare `input {key}`",
-                        (Note("it is declared here", quantity.span),) if quantity.declared else ())
+            self._error(
+                "E0210",
+                f"'{key}' is a {_WORDS[quantity.kind]}, it has no time",
+                symbol.span,
+                f"write it without the index, or declare `input {key}`",
+                (Note("it is declared here", quantity.span),) if quantity.declared else (),
+            )
         return Typed("ref", quantity.type, symbol.span, data=(quantity, lag))
 
     def _special(self, symbol: Symbol) -> Typed | None:
@@ -156,18 +163,29 @@ class Elaborator:
         if symbol.time is not None or (table.primed and symbol.key.primes):
             self._check_known(symbol, key)
             newest = max([offset, 0, *self._offsets(key)]) if not table.primed else 0
-            quantity = Quantity(key, "input", symbol.span, offset=newest, timed=True,
-                                rule="timed, and no equation defines it")
+            quantity = Quantity(
+                key,
+                "input",
+                symbol.span,
+                offset=newest,
+                timed=True,
+                rule="timed, and no equation defines it",
+            )
             lag = newest - offset
         elif self._is_plain_input(key):
             quantity = Quantity(key, "input", symbol.span, rule="the usual letter of the input")
             lag = 0
         else:
             if key.plain and key.base == table.module.index:
-                self._error("E0211", f"the time index '{key}' is no value", symbol.span,
-                            "give the cell an input that counts the steps")
-            quantity = Quantity(key, "param", symbol.span,
-                                rule="it has no time index and no equation defines it")
+                self._error(
+                    "E0211",
+                    f"the time index '{key}' is no value",
+                    symbol.span,
+                    "give the cell an input that counts the steps",
+                )
+            quantity = Quantity(
+                key, "param", symbol.span, rule="it has no time index and no equation defines it"
+            )
             lag = 0
         table.quantities[key] = quantity
         return quantity, lag
@@ -199,11 +217,14 @@ class Elaborator:
             for key in primed:
                 # x' is the present input, x the one before.
                 symbol = next(
-                    s for d in table.definitions for s in symbols(d.right)
+                    s
+                    for d in table.definitions
+                    for s in symbols(d.right)
                     if table.reference_key(s) == (key, 0)
                 )
                 table.quantities[key] = Quantity(
-                    key, "input", symbol.span, timed=True, rule="primed, and no equation defines it")
+                    key, "input", symbol.span, timed=True, rule="primed, and no equation defines it"
+                )
             self.plain_inputs = False
 
     def _declared_inputs(self, declared: list[Quantity]) -> None:
@@ -242,7 +263,8 @@ class Elaborator:
         elif only_past and others:
             near = table.suggestion(key, table.quantities)
             hint = (f"did you mean '{near}'? " if near else "") + (
-                f"Nothing defines it at t; if it is an input, say `input {key}`")
+                f"Nothing defines it at t; if it is an input, say `input {key}`"
+            )
         if hint and key not in self._reported:
             self._reported.add(key)
             self._error("E0201", f"'{key}' is not defined", symbol.span, hint)
@@ -310,11 +332,16 @@ class Elaborator:
         exponent = self.node(node.exponent, scope)
         value = constant(exponent)
         if value is not None and value.denominator == 1 and abs(value) > 64:
-            self._error("E0504", f"the power {value} is too high", node.span,
-                        "integer powers up to 64 are compiled; use \\exp and \\log beyond")
+            self._error(
+                "E0504",
+                f"the power {value} is too high",
+                node.span,
+                "integer powers up to 64 are compiled; use \\exp and \\log beyond",
+            )
             value = Fraction(1)
-        return Typed("pow", Type(), node.span, [base] if value is not None else [base, exponent],
-                     data=value)
+        return Typed(
+            "pow", Type(), node.span, [base] if value is not None else [base, exponent], data=value
+        )
 
     # --- functions ------------------------------------------------------------------------------
 
@@ -328,8 +355,11 @@ class Elaborator:
             return Typed("norm", Type(0), node.span, args, data="norm")
         if not expected[0] <= len(args) <= expected[1]:
             wants = str(expected[0]) if expected[0] == expected[1] else f"{expected[0]} or more"
-            self._error("E0307", f"{name} takes {wants} argument{'s' * (wants != '1')}, "
-                        f"not {len(args)}", node.span)
+            self._error(
+                "E0307",
+                f"{name} takes {wants} argument{'s' * (wants != '1')}, not {len(args)}",
+                node.span,
+            )
             args = (args * 3)[: expected[0]]
         match name:
             case "identity":
@@ -382,8 +412,12 @@ class Elaborator:
         assert isinstance(node.name, Key)
         function = self.table.functions[node.name]
         if node.name in self._calls:
-            self._error("E0212", f"the function '{node.name}' is defined through itself",
-                        function.span, "a function's body may use functions defined otherwise")
+            self._error(
+                "E0212",
+                f"the function '{node.name}' is defined through itself",
+                function.span,
+                "a function's body may use functions defined otherwise",
+            )
             return Typed("number", Type(0, (), node.span), node.span, data=Fraction(0))
         args = [self.node(arg, scope) for arg in node.args]
         self._calls.append(node.name)
@@ -392,9 +426,12 @@ class Elaborator:
                 return self._alias(function.body, node, args, scope)
             if len(function.parameters) != len(args):
                 self._error(
-                    "E0307", f"'{node.name}' takes {len(function.parameters)} arguments, "
-                    f"not {len(args)}", node.span, None,
-                    (Note("it is defined here", function.span),))
+                    "E0307",
+                    f"'{node.name}' takes {len(function.parameters)} arguments, not {len(args)}",
+                    node.span,
+                    None,
+                    (Note("it is defined here", function.span),),
+                )
                 return Typed("number", Type(0, (), node.span), node.span, data=Fraction(0))
             return self.node(function.body, dict(zip(function.parameters, args, strict=True)))
         finally:
@@ -410,11 +447,20 @@ class Elaborator:
             operator = Names(None).builtin(body.key)
             if operator is not None:
                 return self._call(Call(operator, node.args, node.span, node.place), scope)
-        near = self.table.suggestion(body.key, [Key(n) for n in OPS]) if isinstance(
-            body, Symbol) else None
-        self._error("E0204", f"'{text(body)}' is no function", body.span,
-                    f"did you mean '{near}'?" if near else "name one that gatec knows, such as "
-                    "tanh, sigmoid, relu or softplus, or write `function f(z) = …`")
+        near = (
+            self.table.suggestion(body.key, [Key(n) for n in OPS])
+            if isinstance(body, Symbol)
+            else None
+        )
+        self._error(
+            "E0204",
+            f"'{text(body)}' is no function",
+            body.span,
+            f"did you mean '{near}'?"
+            if near
+            else "name one that gatec knows, such as "
+            "tanh, sigmoid, relu or softplus, or write `function f(z) = …`",
+        )
         return args[0] if args else Typed("number", Type(0), node.span, data=Fraction(0))
 
     def _norm(self, node: Norm, scope: dict[Key, Typed]) -> Typed:
@@ -426,15 +472,23 @@ class Elaborator:
             absolute = Typed("call", Type(), node.span, [arg], data="abs")
             return Typed("norm", Type(0, (), node.span), node.span, [absolute], data="amax")
         if name is None:
-            self._error("E0308", f"gatec does not know the norm with index '{node.index}'",
-                        node.span, "write its formula; 1, 2 and \\infty are known")
+            self._error(
+                "E0308",
+                f"gatec does not know the norm with index '{node.index}'",
+                node.span,
+                "write its formula; 1, 2 and \\infty are known",
+            )
         return Typed("norm", Type(0, (), node.span), node.span, [arg], data=name or "norm")
 
     # --- cases ----------------------------------------------------------------------------------
 
     def _comparison(self, node: Comparison, scope: dict[Key, Typed]) -> Typed:
-        self._error("E0310", "a comparison stands where a value is expected", node.span,
-                    "comparisons are the conditions of \\begin{cases}")
+        self._error(
+            "E0310",
+            "a comparison stands where a value is expected",
+            node.span,
+            "comparisons are the conditions of \\begin{cases}",
+        )
         return self._tests(node, scope)[0]
 
     def _tests(self, node: Comparison, scope: dict[Key, Typed]) -> list[Typed]:
@@ -450,8 +504,12 @@ class Elaborator:
         result = values[-1]
         for (_, conditions), value in list(zip(node.branches, values, strict=True))[-2::-1]:
             if not conditions:
-                self._error("E0309", "only the last case may lack a condition", value.span,
-                            "write `if …` after it")
+                self._error(
+                    "E0309",
+                    "only the last case may lack a condition",
+                    value.span,
+                    "write `if …` after it",
+                )
             otherwise, chosen = result, value
             for test in [t for c in reversed(conditions) for t in self._tests(c, scope)]:
                 chosen = Typed("where", Type(), node.span, [test, chosen, otherwise])
@@ -459,7 +517,11 @@ class Elaborator:
         return result
 
     def _error(
-        self, code: str, message: str, span: Span, hint: str | None = None,
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        hint: str | None = None,
         notes: tuple[Note, ...] = (),
     ) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, hint, notes))

@@ -81,8 +81,9 @@ class Inference:
             if node.kind == "product" and node is not product:
                 for arg in node.args:
                     if arg.kind == "ref" and arg.data[0] is quantity:
-                        return Note(f"'{quantity.key}' is a {self.solver.text(arg.type)} here",
-                                    node.span)
+                        return Note(
+                            f"'{quantity.key}' is a {self.solver.text(arg.type)} here", node.span
+                        )
         return None
 
     def _writes_rows(self) -> bool:
@@ -134,11 +135,19 @@ class Inference:
             return
         self._failed.add(id(value))
         words = self.solver.text(left), self.solver.text(right)
-        self.diagnostics.append(Diagnostic(
-            "E0302", f"'{quantity.key}' is a {words[0]}, but this is a {words[1]}", value.span,
-            "the two must have one kind and one size",
-            (Note(f"'{quantity.key}' is a {words[0]} here",
-                  self._origin(left, quantity.span)),)))
+        self.diagnostics.append(
+            Diagnostic(
+                "E0302",
+                f"'{quantity.key}' is a {words[0]}, but this is a {words[1]}",
+                value.span,
+                "the two must have one kind and one size",
+                (
+                    Note(
+                        f"'{quantity.key}' is a {words[0]} here", self._origin(left, quantity.span)
+                    ),
+                ),
+            )
+        )
 
     def _origin(self, type_: Type, fallback: Span) -> Span:
         return type_.root().origin or fallback
@@ -196,19 +205,29 @@ class Inference:
 
     def _report_scalar(self, node: Typed) -> None:
         self._failed.add(id(node))
-        self.diagnostics.append(Diagnostic(
-            "E0302", f"this is a scalar, but a {self.solver.text(node.type)} is needed here",
-            node.span, "the two must have one kind",
-            (Note("what it must fit", self._origin(node.type, node.span)),)))
+        self.diagnostics.append(
+            Diagnostic(
+                "E0302",
+                f"this is a scalar, but a {self.solver.text(node.type)} is needed here",
+                node.span,
+                "the two must have one kind",
+                (Note("what it must fit", self._origin(node.type, node.span)),),
+            )
+        )
 
     def _same_result(self, node: Typed, type_: Type) -> None:
         if not self.solver.unify(node.type, type_):
             self._failed.add(id(node))
-            self.diagnostics.append(Diagnostic(
-                "E0302", f"this is a {self.solver.text(type_)}, but a "
-                f"{self.solver.text(node.type)} is needed here", node.span,
-                "the two must have one kind and one size",
-                (Note("what it must fit", self._origin(node.type, node.span)),)))
+            self.diagnostics.append(
+                Diagnostic(
+                    "E0302",
+                    f"this is a {self.solver.text(type_)}, but a "
+                    f"{self.solver.text(node.type)} is needed here",
+                    node.span,
+                    "the two must have one kind and one size",
+                    (Note("what it must fit", self._origin(node.type, node.span)),),
+                )
+            )
 
     def _match(self, node: Typed, first: Typed, other: Typed) -> None:
         if first is other or first.type.root() is other.type.root() or id(node) in self._failed:
@@ -218,12 +237,17 @@ class Inference:
         self._failed.add(id(node))
         texts = self.solver.text(first.type), self.solver.text(other.type)
         verb = {"add": "added to", "div": "divided by", "compare": "compared with"}.get(
-            node.kind, "combined element by element with")
-        self.diagnostics.append(Diagnostic(
-            "E0303", f"a {texts[0]} is {verb} a {texts[1]}", other.span,
-            "element-wise operations need operands of one shape, or a scalar",
-            (Note(f"this is a {texts[0]}", first.span),
-             *self._why(first), *self._why(other))))
+            node.kind, "combined element by element with"
+        )
+        self.diagnostics.append(
+            Diagnostic(
+                "E0303",
+                f"a {texts[0]} is {verb} a {texts[1]}",
+                other.span,
+                "element-wise operations need operands of one shape, or a scalar",
+                (Note(f"this is a {texts[0]}", first.span), *self._why(first), *self._why(other)),
+            )
+        )
 
     def _why(self, node: Typed) -> tuple[Note, ...]:
         if node.kind != "ref":
@@ -284,9 +308,14 @@ class Inference:
     def _fail_concat(self, node: Typed) -> None:
         self._failed.add(id(node))
         kinds = ", ".join(self.solver.text(arg.type) for arg in node.args)
-        self.diagnostics.append(Diagnostic(
-            "E0304", f"these cannot be joined: {kinds}", node.span,
-            "join vectors with vectors, and matrices of one height (or one width)"))
+        self.diagnostics.append(
+            Diagnostic(
+                "E0304",
+                f"these cannot be joined: {kinds}",
+                node.span,
+                "join vectors with vectors, and matrices of one height (or one width)",
+            )
+        )
 
     def _diag(self, node: Typed) -> None:
         self.solver.set_rank(node.args[0].type, 1, node.span)
@@ -304,14 +333,24 @@ class Inference:
         if whole.rank == 1 and part.rank == 1:
             if not self.solver.sizes.unify(whole.dims[0], part.dims[0] * count):
                 self._failed.add(id(node))
-                self.diagnostics.append(Diagnostic(
-                    "E0305", f"a {self.solver.text(whole)} cannot be cut into {count} parts of "
-                    f"size {self.solver.sizes.resolve(part.dims[0])}", node.span))
+                self.diagnostics.append(
+                    Diagnostic(
+                        "E0305",
+                        f"a {self.solver.text(whole)} cannot be cut into {count} parts of "
+                        f"size {self.solver.sizes.resolve(part.dims[0])}",
+                        node.span,
+                    )
+                )
         else:
             self._failed.add(id(node))
-            self.diagnostics.append(Diagnostic(
-                "E0305", f"a {self.solver.text(whole)} cannot be cut into {count} gates",
-                node.span, "the right side of a stack must be a vector"))
+            self.diagnostics.append(
+                Diagnostic(
+                    "E0305",
+                    f"a {self.solver.text(whole)} cannot be cut into {count} gates",
+                    node.span,
+                    "the right side of a stack must be a vector",
+                )
+            )
 
     def _product(self, node: Typed) -> None:
         if node.settled is not None:
@@ -321,7 +360,8 @@ class Inference:
         unknown = [arg for arg in node.args if known(arg.type) is None]
         if not unknown:
             node.settled = fold(
-                node, self.solver, self.diagnostics, self._other_use, rows=self._rows)
+                node, self.solver, self.diagnostics, self._other_use, rows=self._rows
+            )
             if node.settled is None:
                 self._failed.add(id(node))
                 return
@@ -333,12 +373,18 @@ class Inference:
         others = [arg for arg in node.args if known(arg.type) is not None]
         if len(unknown) == 1 and all(known(arg.type) == 0 for arg in others):
             self.solver.unify(node.type, unknown[0].type)
-        elif len(unknown) == 1 and known(node.type) == 1 and unknown[0] is node.args[-1] and (
-            others and all(known(arg.type) == 2 for arg in others)
+        elif (
+            len(unknown) == 1
+            and known(node.type) == 1
+            and unknown[0] is node.args[-1]
+            and (others and all(known(arg.type) == 2 for arg in others))
         ):
             self.solver.set_rank(unknown[0].type, 1, node.span)
-        elif len(unknown) == 1 and known(node.type) == 0 and unknown[0] is node.args[0] and (
-            len(node.args) == 2 and known(others[0].type) == 1 and is_parameter(unknown[0])
+        elif (
+            len(unknown) == 1
+            and known(node.type) == 0
+            and unknown[0] is node.args[0]
+            and (len(node.args) == 2 and known(others[0].type) == 1 and is_parameter(unknown[0]))
         ):
             # W_β x with a scalar result: W_β is a row.
             self.solver.set_rank(unknown[0].type, 1, node.span)
@@ -393,8 +439,7 @@ class Inference:
                 quantity = self._deciding(arg)
                 if quantity is None:
                     continue
-                plain = node.kind in ("add", "div", "pow") or not (
-                    node.kind == "mul" and node.data)
+                plain = node.kind in ("add", "div", "pow") or not (node.kind == "mul" and node.data)
                 if quantity.greek and plain:
                     continue
                 if quantity.kind == "param":
@@ -495,8 +540,10 @@ class Inference:
             if node.kind not in _POINTWISE or self.solver.known(node.type):
                 continue
             unknown = [arg for arg in node.args if self.solver.known(arg.type) is None]
-            if not unknown or not all(map(_assumable, unknown)) or all(
-                arg in unknown or _is_number(arg) for arg in node.args
+            if (
+                not unknown
+                or not all(map(_assumable, unknown))
+                or all(arg in unknown or _is_number(arg) for arg in node.args)
             ):
                 continue
             for arg in unknown:
@@ -520,16 +567,20 @@ class Inference:
 
     def _variables(self) -> bool:
         """A quantity that only its own past decides is a scalar among scalars, else a vector."""
-        unknown = [q for q in self.quantities
-                   if q.kind == "var" and self.solver.known(q.type) is None]
+        unknown = [
+            q for q in self.quantities if q.kind == "var" and self.solver.known(q.type) is None
+        ]
         if not unknown:
             return False
         for node in self._nodes:
             if node.kind == "product":
                 for left, right in itertools.pairwise(node.args):
-                    if self.solver.known(left.type) == 2 and right.kind == "ref" and (
-                        right.data[0].kind == "var"
-                    ) and self._assume(right.data[0], 1, "vector: a matrix multiplies it"):
+                    if (
+                        self.solver.known(left.type) == 2
+                        and right.kind == "ref"
+                        and (right.data[0].kind == "var")
+                        and self._assume(right.data[0], 1, "vector: a matrix multiplies it")
+                    ):
                         return True
         among_scalars = self._among_scalars()
         for quantity in unknown:

@@ -119,7 +119,8 @@ class _Folder:
                 return self._is_row(typed.settled or typed.args[0])
             case "add" | "mul" | "div" | "pow" | "call" | "where":
                 vectors = [
-                    arg for arg in typed.args
+                    arg
+                    for arg in typed.args
                     if self.solver.known(arg.type) == 1 and not is_parameter(arg)
                 ]
                 return bool(vectors) and all(map(self._is_row, vectors))
@@ -150,37 +151,66 @@ class _Folder:
             case ("column", "row"):
                 return self._made("outer", left, right, (a[0], b[0]), None, span)
             case ("matrix", "row"):
-                self._error("E0301", "a matrix stands next to a transposed vector", left, right,
-                            "write the vector without ^\\top, or an outer product v k^\\top")
+                self._error(
+                    "E0301",
+                    "a matrix stands next to a transposed vector",
+                    left,
+                    right,
+                    "write the vector without ^\\top, or an outer product v k^\\top",
+                )
                 return None
         one, two = _quoted(left), _quoted(right)
         self._error(
-            "E0301", "a vector stands next to a vector", left, right,
+            "E0301",
+            "a vector stands next to a vector",
+            left,
+            right,
             f"write {one} \\odot {two} for the element-wise product, {one}^\\top {two} for the "
-            f"inner product" + ("" if len(one) + len(two) > 40 else f", {one} {two}^\\top for the "
-                                "outer product"))
+            f"inner product"
+            + ("" if len(one) + len(two) > 40 else f", {one} {two}^\\top for the outer product"),
+        )
         return None
 
     def _made(
-        self, kind: str, left: Typed, right: Typed, shape: tuple[object, ...],
-        inner: tuple[object, object] | None, span: Span,
+        self,
+        kind: str,
+        left: Typed,
+        right: Typed,
+        shape: tuple[object, ...],
+        inner: tuple[object, object] | None,
+        span: Span,
     ) -> Typed | None:
         sizes = self.solver.sizes
         if inner is not None and not sizes.unify(*inner):  # type: ignore[arg-type]
             texts = self.solver.text(left.type), self.solver.text(right.type)
-            self._error("E0304", f"a {texts[0]} does not multiply a {texts[1]}", left, right,
-                        "the inner sizes must be equal")
+            self._error(
+                "E0304",
+                f"a {texts[0]} does not multiply a {texts[1]}",
+                left,
+                right,
+                "the inner sizes must be equal",
+            )
             return None
         type_ = Type(len(shape), shape, span)  # type: ignore[arg-type]
         return Typed(kind, type_, span, [left, right])
 
     def _error(self, code: str, message: str, left: Typed, right: Typed, hint: str) -> None:
         texts = self.solver.text(left.type), self.solver.text(right.type)
-        self.diagnostics.append(Diagnostic(
-            code, message, left.span.to(right.span)
-            if left.span.source is right.span.source else right.span, hint,
-            (*(self._why(typed, words) for typed, words in zip((left, right), texts, strict=True)),
-             *self._elsewhere(left))))
+        self.diagnostics.append(
+            Diagnostic(
+                code,
+                message,
+                left.span.to(right.span) if left.span.source is right.span.source else right.span,
+                hint,
+                (
+                    *(
+                        self._why(typed, words)
+                        for typed, words in zip((left, right), texts, strict=True)
+                    ),
+                    *self._elsewhere(left),
+                ),
+            )
+        )
 
     def _elsewhere(self, typed: Typed) -> tuple[Note, ...]:
         """The other place that says what size a parameter has."""

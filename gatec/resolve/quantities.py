@@ -49,7 +49,9 @@ class Quantity:
     @property
     def greek(self) -> bool:
         base = self.key.base
-        return len(base) > 1 and base.islower() and base in _GREEK_SMALL or base.startswith("Delta_")
+        return (
+            len(base) > 1 and base.islower() and base in _GREEK_SMALL or base.startswith("Delta_")
+        )
 
     @property
     def capital(self) -> bool:
@@ -85,11 +87,18 @@ class Table:
         self._conflicts: list[tuple[Definition, Definition]] = []
         self.primed = module.index is None
         # Declared constants and parameters whose names also stand for quantities with time.
-        timed = {symbol.key for equation in module.equations
-                 for symbol in left_names(equation.left) if symbol.time is not None}
-        self.untimed = {symbol.key for declaration in module.declarations
-                        if declaration.kind in ("const", "param")
-                        for symbol in declaration.names} & timed
+        timed = {
+            symbol.key
+            for equation in module.equations
+            for symbol in left_names(equation.left)
+            if symbol.time is not None
+        }
+        self.untimed = {
+            symbol.key
+            for declaration in module.declarations
+            if declaration.kind in ("const", "param")
+            for symbol in declaration.names
+        } & timed
 
     # --- definitions ----------------------------------------------------------------------------
 
@@ -105,8 +114,9 @@ class Table:
         for definition in chosen:
             for symbol in definition.names:
                 key, offset = self.defined_key(symbol)
-                quantity = Quantity(key, "var", symbol.span, offset=offset,
-                                    timed=self._is_timed(symbol))
+                quantity = Quantity(
+                    key, "var", symbol.span, offset=offset, timed=self._is_timed(symbol)
+                )
                 self.quantities[key] = quantity
         self._check_offsets()
 
@@ -129,8 +139,9 @@ class Table:
         """The key of a name with time, where the same name without is declared to be another."""
         key = symbol.key
         if symbol.time is not None and key in self.untimed:
-            return Key(key.base, key.accents, (*key.sub, self.module.index or "t"), key.sup,
-                       key.primes)
+            return Key(
+                key.base, key.accents, (*key.sub, self.module.index or "t"), key.sup, key.primes
+            )
         return key
 
     def _is_timed(self, symbol: Symbol) -> bool:
@@ -144,7 +155,9 @@ class Table:
         for definition in candidates:
             keys = [self.defined_key(symbol)[0] for symbol in definition.names]
             if len(set(keys)) < len(keys):
-                self._error("E0202", "a stack defines one name twice", definition.equation.left.span)
+                self._error(
+                    "E0202", "a stack defines one name twice", definition.equation.left.span
+                )
             clash = next((by_key[key] for key in keys if key in by_key), None)
             if clash is None:
                 by_key.update(dict.fromkeys(keys, definition))
@@ -172,11 +185,15 @@ class Table:
                 self.passed_over.append((definition.equation, "the cell does not need it"))
                 continue
             self._error(
-                "E0202", f"'{self.defined_key(definition.names[0])[0]}' is defined twice, with "
-                "two different right sides", definition.equation.span,
-                "keep one of the two" if self.module.strict else
-                "keep one of the two, or mark the cells: <!-- cell NAME -->",
-                (Note("it is defined here first", clash.equation.span),))
+                "E0202",
+                f"'{self.defined_key(definition.names[0])[0]}' is defined twice, with "
+                "two different right sides",
+                definition.equation.span,
+                "keep one of the two"
+                if self.module.strict
+                else "keep one of the two, or mark the cells: <!-- cell NAME -->",
+                (Note("it is defined here first", clash.equation.span),),
+            )
 
     def _weaker(self, one: Definition, other: Definition) -> bool:
         """Whether `one` gives way to `other` in a prose document."""
@@ -202,8 +219,11 @@ class Table:
         for definition in chosen:
             symbol = definition.names[0]
             base = without_zero(symbol.key)
-            if len(definition.names) == 1 and base is not None and base in keys and (
-                symbol.time is None
+            if (
+                len(definition.names) == 1
+                and base is not None
+                and base in keys
+                and (symbol.time is None)
             ):
                 self.initials[base] = (definition.right, definition.equation.span)
             else:
@@ -213,11 +233,10 @@ class Table:
     def _connected(self, chosen: list[Definition]) -> list[Definition]:
         """In prose, what timed quantities need; everything else is a mention."""
         by_key = {self.defined_key(s)[0]: d for d in chosen for s in d.names}
-        reads = {
-            id(d): {self.reference_key(s)[0] for s in symbols(d.right)} for d in chosen
-        }
+        reads = {id(d): {self.reference_key(s)[0] for s in symbols(d.right)} for d in chosen}
         wanted = [
-            d for d in chosen
+            d
+            for d in chosen
             if any(self._is_timed(s) for s in d.names)
             and not (self._reads_itself(d) and not d.equation.aside and self._is_loop(d))
         ]
@@ -266,9 +285,11 @@ class Table:
             number = len(group)
             for key in keys:
                 other = owner.get(key)
-                defined = any(
-                    self.defined_key(s)[0] == key for d in definitions for s in d.names
-                ) if other is not None else False
+                defined = (
+                    any(self.defined_key(s)[0] == key for d in definitions for s in d.names)
+                    if other is not None
+                    else False
+                )
                 if other is not None and other in group and defined:
                     mine = group.pop(other) + mine
                     for known, value in list(owner.items()):
@@ -286,8 +307,11 @@ class Table:
         for definition in self.definitions:
             times = {symbol.time for symbol in definition.names if symbol.time is not None}
             if len(times) > 1:
-                self._error("E0208", "a stack defines quantities at two times",
-                            definition.equation.left.span)
+                self._error(
+                    "E0208",
+                    "a stack defines quantities at two times",
+                    definition.equation.left.span,
+                )
 
     # --- references -----------------------------------------------------------------------------
 
@@ -324,7 +348,11 @@ class Table:
         return close[0] if close else None
 
     def _error(
-        self, code: str, message: str, span: Span, hint: str | None = None,
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        hint: str | None = None,
         notes: tuple[Note, ...] = (),
     ) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, hint, notes))
@@ -348,9 +376,13 @@ def strip_prime(key: Key) -> Key:
 def without_zero(key: Key) -> Key | None:
     """The key of `h` for `h_0`, `h^{<0>}`; None where there is no zero."""
     if "0" in key.sub:
-        return Key(key.base, key.accents, tuple(s for s in key.sub if s != "0"), key.sup, key.primes)
+        return Key(
+            key.base, key.accents, tuple(s for s in key.sub if s != "0"), key.sup, key.primes
+        )
     if "0" in key.sup:
-        return Key(key.base, key.accents, key.sub, tuple(s for s in key.sup if s != "0"), key.primes)
+        return Key(
+            key.base, key.accents, key.sub, tuple(s for s in key.sup if s != "0"), key.primes
+        )
     return None
 
 

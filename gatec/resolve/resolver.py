@@ -45,8 +45,10 @@ class Resolver:
         states = self._states()
         self._check_interface(states)
         inference = Inference(
-            self.solver, [(q, value) for q, value, _ in self.equations],
-            self.table.quantities.values())
+            self.solver,
+            [(q, value) for q, value, _ in self.equations],
+            self.table.quantities.values(),
+        )
         if not self.diagnostics:
             inference.run()
             self._report(inference.diagnostics)
@@ -88,24 +90,39 @@ class Resolver:
             self._report(broken)
             return
         mention = self.module.mentions[0] if self.module.mentions else None
-        self.diagnostics.append(Diagnostic(
-            "E0213", "there is no equation here", mention.span if mention else None,
-            "a cell is at least one equation of a timed quantity, as in h_t = \\tanh(W x_t + U "
-            "h_{t-1})", file=None if mention else self.module.name))
+        self.diagnostics.append(
+            Diagnostic(
+                "E0213",
+                "there is no equation here",
+                mention.span if mention else None,
+                "a cell is at least one equation of a timed quantity, as in h_t = \\tanh(W x_t + U "
+                "h_{t-1})",
+                file=None if mention else self.module.name,
+            )
+        )
 
     def _states(self) -> list[Quantity]:
         """States in interface order: as declared, or the output first."""
-        read = [q for q in self.table.quantities.values() if q.kind == "var" and max(
-            q.lags, default=0) > 0]
+        read = [
+            q
+            for q in self.table.quantities.values()
+            if q.kind == "var" and max(q.lags, default=0) > 0
+        ]
         declared = []
         for state in self.declared.states:
             quantity = self.table.quantities.get(state.key)
             if quantity is None or quantity.kind != "var":
                 near = self.table.suggestion(
-                    state.key, [q.key for q in self.table.quantities.values() if q.kind == "var"])
-                self._error("E0404", f"no equation computes the state '{state.key}'", state.span,
-                            f"did you mean '{near}'?" if near else
-                            f"add an equation for it, {state.key}_t = …")
+                    state.key, [q.key for q in self.table.quantities.values() if q.kind == "var"]
+                )
+                self._error(
+                    "E0404",
+                    f"no equation computes the state '{state.key}'",
+                    state.span,
+                    f"did you mean '{near}'?"
+                    if near
+                    else f"add an equation for it, {state.key}_t = …",
+                )
                 continue
             quantity.rule = "declared"
             declared.append(quantity)
@@ -126,9 +143,14 @@ class Resolver:
                 return quantity
             if report:
                 near = self.table.suggestion(
-                    key, [q.key for q in self.table.quantities.values() if q.kind == "var"])
-                self._error("E0405", f"the output '{key}' is never computed", span,
-                            f"did you mean '{near}'?" if near else f"add an equation for {key}")
+                    key, [q.key for q in self.table.quantities.values() if q.kind == "var"]
+                )
+                self._error(
+                    "E0405",
+                    f"the output '{key}' is never computed",
+                    span,
+                    f"did you mean '{near}'?" if near else f"add an equation for {key}",
+                )
             return None
         moving = self._moving()
         for definition in reversed(self.table.definitions):
@@ -161,13 +183,21 @@ class Resolver:
         # Where an equation was not understood, a state or an input may only seem to be missing.
         complete = not (self.module.diagnostics or self.diagnostics)
         if not states and complete:
-            self._error("E0214", "the cell has no state: nothing is read at an earlier time", first,
-                        "a recurrent cell reads its past, as in h_t = … h_{t-1} …")
+            self._error(
+                "E0214",
+                "the cell has no state: nothing is read at an earlier time",
+                first,
+                "a recurrent cell reads its past, as in h_t = … h_{t-1} …",
+            )
         inputs = [q for q in self.table.quantities.values() if q.kind == "input"]
         if not inputs and complete:
-            self._error("E0215", "the cell has no input", first,
-                        "an input is a timed name that no equation defines, as in x_t; "
-                        "`input x` declares one")
+            self._error(
+                "E0215",
+                "the cell has no input",
+                first,
+                "an input is a timed name that no equation defines, as in x_t; "
+                "`input x` declares one",
+            )
         for quantity in inputs:
             if quantity.declared and not quantity.used:
                 self._unused(quantity, "the input")
@@ -183,10 +213,15 @@ class Resolver:
         for quantity in inputs:
             if quantity not in usual and not quantity.declared:
                 names = ", ".join(str(q.key) for q in inputs)
-                self.warnings.append(Diagnostic(
-                    "E0205", f"nothing defines '{quantity.key}', so it is taken as an input",
-                    quantity.span, f"write its equation, or confirm it: `input {names}`",
-                    severity="warning"))
+                self.warnings.append(
+                    Diagnostic(
+                        "E0205",
+                        f"nothing defines '{quantity.key}', so it is taken as an input",
+                        quantity.span,
+                        f"write its equation, or confirm it: `input {names}`",
+                        severity="warning",
+                    )
+                )
 
     def _check_used(self, states: list[Quantity], output: Quantity) -> None:
         """In a spec, every name must serve; in a document, what does not is passed over."""
@@ -206,37 +241,56 @@ class Resolver:
         unread = [q for q, _, _ in self.equations if id(q) not in needed]
         for quantity in unread:
             if quantity.span is not None and not quantity.key.base.startswith("stack "):
-                self._error("E0203", f"'{quantity.key}' is computed, but nothing uses it",
-                            quantity.span,
-                            "remove the equation, use the name, or make it the output: "
-                            f"`output {quantity.key}`")
+                self._error(
+                    "E0203",
+                    f"'{quantity.key}' is computed, but nothing uses it",
+                    quantity.span,
+                    "remove the equation, use the name, or make it the output: "
+                    f"`output {quantity.key}`",
+                )
         for quantity in self.table.quantities.values():
             if quantity.declared and not quantity.used and quantity.kind in ("param", "const"):
-                self._unused(quantity, "the parameter" if quantity.kind == "param" else
-                             "the constant")
+                self._unused(
+                    quantity, "the parameter" if quantity.kind == "param" else "the constant"
+                )
         for size in self.declared.sizes.values():
             if not size.used:
-                self._error("E0203", f"the size '{size.key}' is never used", size.span,
-                            "use it in a shape, as in `param U : n_h x k`, or remove it")
+                self._error(
+                    "E0203",
+                    f"the size '{size.key}' is never used",
+                    size.span,
+                    "use it in a shape, as in `param U : n_h x k`, or remove it",
+                )
         params = {q.key for q in self.table.quantities.values() if q.kind == "param"}
         for key, (_, span) in self.declared.inits.items():
             if key not in params:
                 near = self.table.suggestion(key, params)
-                self._error("E0203", f"there is no parameter '{key}' to initialise", span,
-                            f"did you mean '{near}'?" if near else "remove the line")
+                self._error(
+                    "E0203",
+                    f"there is no parameter '{key}' to initialise",
+                    span,
+                    f"did you mean '{near}'?" if near else "remove the line",
+                )
 
     def _unused(self, quantity: Quantity, what: str) -> None:
         used = [q.key for q in self.table.quantities.values() if q.used and not q.declared]
         near = self.table.suggestion(quantity.key, used)
-        self._error("E0203", f"{what} '{quantity.key}' is declared, but nothing uses it",
-                    quantity.span, f"did you mean '{near}'?" if near else "remove the declaration")
+        self._error(
+            "E0203",
+            f"{what} '{quantity.key}' is declared, but nothing uses it",
+            quantity.span,
+            f"did you mean '{near}'?" if near else "remove the declaration",
+        )
 
     def _order(self) -> list[tuple[Quantity, Typed, Definition]] | None:
         """Equations sorted so that each comes after what it reads; None where there is a loop."""
         by_id = {id(entry[0]): entry for entry in self.equations}
         reads = {
-            key: [id(node.data[0]) for node in _nodes(entry[1])
-                  if node.kind == "ref" and node.data[1] == 0 and id(node.data[0]) in by_id]
+            key: [
+                id(node.data[0])
+                for node in _nodes(entry[1])
+                if node.kind == "ref" and node.data[1] == 0 and id(node.data[0]) in by_id
+            ]
             for key, entry in by_id.items()
         }
         done: dict[int, bool] = {}
@@ -254,7 +308,7 @@ class Resolver:
                 if done.get(key):
                     continue
                 if key in done:
-                    self._loop([*path[path.index(key):], key])
+                    self._loop([*path[path.index(key) :], key])
                     return None
                 done[key] = False
                 path.append(key)
@@ -272,9 +326,13 @@ class Resolver:
             for key in path[1:-1]
         )
         past = f"{quantity.key}_{{{self.module.index or 't'}-1}}"
-        self._error("E0207", f"'{quantity.key}' is defined through itself at the same time: {shown}",
-                    definition.equation.span,
-                    f"one of them must read the past, as in {past}", notes)
+        self._error(
+            "E0207",
+            f"'{quantity.key}' is defined through itself at the same time: {shown}",
+            definition.equation.span,
+            f"one of them must read the past, as in {past}",
+            notes,
+        )
 
     # --- the cell -------------------------------------------------------------------------------
 
@@ -300,12 +358,16 @@ class Resolver:
                     self.extra_sizes.append(Size(name, name, None, "the size of an input"))
         if assign(output, "output_size"):
             self.extra_sizes.append(
-                Size("output_size", "output_size", None, "the output is no state"))
+                Size("output_size", "output_size", None, "the output is no state")
+            )
         self._default_sizes()
         if not sizes.retry():
-            self._error("E0304", "the sizes of this cell contradict each other",
-                        self.table.definitions[0].equation.span,
-                        "declare the shapes of its parameters")
+            self._error(
+                "E0304",
+                "the sizes of this cell contradict each other",
+                self.table.definitions[0].equation.span,
+                "declare the shapes of its parameters",
+            )
 
     def _default_sizes(self) -> None:
         """Every size that nothing decides is hidden_size; sums of sizes follow from their parts."""
@@ -324,11 +386,19 @@ class Resolver:
     def _name(self, quantity: Quantity) -> str:
         key = quantity.key
         return self.mangler.name(
-            key, key.base, "_".join(key.sub), "_".join(key.sup), *key.accents,
-            *["prime"] * min(key.primes, 1), *([str(key.primes)] if key.primes > 1 else []))
+            key,
+            key.base,
+            "_".join(key.sub),
+            "_".join(key.sup),
+            *key.accents,
+            *["prime"] * min(key.primes, 1),
+            *([str(key.primes)] if key.primes > 1 else []),
+        )
 
     def _build(
-        self, order: list[tuple[Quantity, Typed, Definition]], states: list[Quantity],
+        self,
+        order: list[tuple[Quantity, Typed, Definition]],
+        states: list[Quantity],
         output: Quantity,
     ) -> Cell | None:
         for size in self.declared.sizes.values():
@@ -343,9 +413,16 @@ class Resolver:
             expr = builder.expr(value)
             name = self._name(quantity)
             builder.batched[name] = expr.batched
-            equations.append(Equation(
-                name, latex(quantity.key), expr, definition.equation.text,
-                rule=quantity.rule, span=definition.equation.span))
+            equations.append(
+                Equation(
+                    name,
+                    latex(quantity.key),
+                    expr,
+                    definition.equation.text,
+                    rule=quantity.rule,
+                    span=definition.equation.span,
+                )
+            )
         self._report(builder.diagnostics)
         if self.diagnostics:
             return None
@@ -355,16 +432,30 @@ class Resolver:
             self.module.name,
             tuple(
                 Input(self._name(q), latex(q.key), self.solver.shape(q.type), q.rule, q.span)
-                for q in self.inputs),
-            tuple(cell_states), tuple(params.values()), tuple(equations), self._name(output),
+                for q in self.inputs
+            ),
+            tuple(cell_states),
+            tuple(params.values()),
+            tuple(equations),
+            self._name(output),
             tuple(
-                Constant(self._name(self.table.quantities[key]), latex(key), value,
-                         self.table.quantities[key].span)
-                for key, value in self.declared.constants.items()),
-            (*self.extra_sizes, *(
-                Size(s.name, str(s.key), s.default, "declared", s.span)
-                for s in self.declared.sizes.values())),
-            self.module.comments)
+                Constant(
+                    self._name(self.table.quantities[key]),
+                    latex(key),
+                    value,
+                    self.table.quantities[key].span,
+                )
+                for key, value in self.declared.constants.items()
+            ),
+            (
+                *self.extra_sizes,
+                *(
+                    Size(s.name, str(s.key), s.default, "declared", s.span)
+                    for s in self.declared.sizes.values()
+                ),
+            ),
+            self.module.comments,
+        )
         if self.diagnostics:
             return None
         verify(cell)
@@ -373,22 +464,22 @@ class Resolver:
     def _params(self, equations: list[Equation], builder: Builder) -> dict[str, Param]:
         """Parameters in the order in which the text first reads them."""
         used: dict[str, Ref] = {}
-        written = sorted(equations, key=lambda e: (e.span.source.name, e.span.start)
-                         if e.span else ("", 0))
+        written = sorted(
+            equations, key=lambda e: (e.span.source.name, e.span.start) if e.span else ("", 0)
+        )
         for equation in written:
             for node in walk(equation.value):
                 if isinstance(node, Ref) and node.kind == "param":
                     used.setdefault(node.name, node)
-        by_name = {
-            self._name(q): q for q in self.table.quantities.values() if q.kind == "param"
-        }
+        by_name = {self._name(q): q for q in self.table.quantities.values() if q.kind == "param"}
         params = {}
         for name, ref in used.items():
             quantity = by_name[name]
             bias = len(ref.shape) == 1 and builder.additive.get(name, False)
             init, _ = self.declared.inits.get(quantity.key, ("uniform", None))
-            params[name] = Param(name, latex(quantity.key), ref.shape, init, bias, quantity.rule,
-                                 quantity.span)
+            params[name] = Param(
+                name, latex(quantity.key), ref.shape, init, bias, quantity.rule, quantity.span
+            )
         return params
 
     def _cell_states(
@@ -399,8 +490,9 @@ class Resolver:
         for quantity in states:
             name, shape = self._name(quantity), self.solver.shape(quantity.type)
             initial = self._initial(quantity, declared.get(quantity.key), params)
-            result.append(State(name, latex(quantity.key), shape, name, initial, quantity.rule,
-                                quantity.span))
+            result.append(
+                State(name, latex(quantity.key), shape, name, initial, quantity.rule, quantity.span)
+            )
         return result
 
     def _initial(
@@ -421,19 +513,37 @@ class Resolver:
             return Initial(Fraction(found))
         if isinstance(value, Symbol) and value.time is None:
             return self._learned(quantity, params, value.key)
-        self._error("E0412", f"the initial value of '{quantity.key}' is no number", span,
-                    f"write `state {quantity.key} = 0`, or `state {quantity.key} learned`")
+        self._error(
+            "E0412",
+            f"the initial value of '{quantity.key}' is no number",
+            span,
+            f"write `state {quantity.key} = 0`, or `state {quantity.key} learned`",
+        )
         return Initial()
 
     def _learned(self, quantity: Quantity, params: dict[str, Param], key: Key | None) -> Initial:
         shape = self.solver.shape(quantity.type)
         if key is None:
-            key = Key(quantity.key.base, quantity.key.accents, (*quantity.key.sub, "0"),
-                      quantity.key.sup, quantity.key.primes)
+            key = Key(
+                quantity.key.base,
+                quantity.key.accents,
+                (*quantity.key.sub, "0"),
+                quantity.key.sup,
+                quantity.key.primes,
+            )
         name = self.mangler.name(key, key.base, "_".join(key.sub), "_".join(key.sup), *key.accents)
-        params.setdefault(name, Param(name, latex(key), shape, "zeros", False,
-                                      f"the learned initial value of {quantity.key}",
-                                      quantity.span))
+        params.setdefault(
+            name,
+            Param(
+                name,
+                latex(key),
+                shape,
+                "zeros",
+                False,
+                f"the learned initial value of {quantity.key}",
+                quantity.span,
+            ),
+        )
         return Initial(Fraction(0), name)
 
     def _report(self, *groups: list[Diagnostic]) -> None:
@@ -441,7 +551,11 @@ class Resolver:
             self.diagnostics += group
 
     def _error(
-        self, code: str, message: str, span: Span, hint: str | None = None,
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        hint: str | None = None,
         notes: tuple[Note, ...] = (),
     ) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, hint, notes))

@@ -35,27 +35,44 @@ def unstack(
     if functions is None and isinstance(rest, Sum) and len(rest.terms) > 1:
         first, _ = _functions(rest.terms[0][1], table, len(quantities))
         if first is not None:
-            elaborator.diagnostics.append(Diagnostic(
-                "E0313", "the column of functions is applied to the first term only",
-                definition.right.span, "put what they apply to in parentheses: (W [h; x] + b)"))
+            elaborator.diagnostics.append(
+                Diagnostic(
+                    "E0313",
+                    "the column of functions is applied to the first term only",
+                    definition.right.span,
+                    "put what they apply to in parentheses: (W [h; x] + b)",
+                )
+            )
             return
     if functions is not None and len(functions) != len(quantities):
-        elaborator.diagnostics.append(Diagnostic(
-            "E0313", f"{len(quantities)} names, but {len(functions)} functions",
-            definition.right.span, "give each name of the stack its function"))
+        elaborator.diagnostics.append(
+            Diagnostic(
+                "E0313",
+                f"{len(quantities)} names, but {len(functions)} functions",
+                definition.right.span,
+                "give each name of the stack its function",
+            )
+        )
         return
     for quantity in quantities[1:]:
         solver.unify(quantities[0].type, quantity.type)
     solver.set_rank(quantities[0].type, 1, definition.right.span)
     name = "stack " + " ".join(str(quantity.key) for quantity in quantities)
-    whole = Quantity(Key("".join(q.key.base for q in quantities), sub=("stack",)), "var",
-                     definition.right.span, rule=name, used=True, timed=True)
+    whole = Quantity(
+        Key("".join(q.key.base for q in quantities), sub=("stack",)),
+        "var",
+        definition.right.span,
+        rule=name,
+        used=True,
+        timed=True,
+    )
     table.quantities[whole.key] = whole
     yield whole, elaborator.node(rest)
     for position, quantity in enumerate(quantities):
         ref = Typed("ref", whole.type, definition.right.span, data=(whole, 0))
-        part = Typed("part", quantity.type, definition.right.span, [ref],
-                     data=(position, len(quantities)))
+        part = Typed(
+            "part", quantity.type, definition.right.span, [ref], data=(position, len(quantities))
+        )
         if functions is None:
             yield quantity, part
         else:
@@ -68,9 +85,7 @@ def _applied(name: str | Key, part: Typed, elaborator: Elaborator) -> Typed:
     return elaborator.node(call, {placeholder: part})
 
 
-def _functions(
-    right: Node, table: Table, count: int
-) -> tuple[list[str | Key] | None, Node]:
+def _functions(right: Node, table: Table, count: int) -> tuple[list[str | Key] | None, Node]:
     """The column of bare functions that a right side starts with, and what they apply to."""
     if not isinstance(right, Product):
         return None, right

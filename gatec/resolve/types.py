@@ -106,7 +106,9 @@ class Type:
 
     __slots__ = ("_parent", "dims", "origin", "rank", "users")
 
-    def __init__(self, rank: int | None = None, dims: Shape = (), origin: Span | None = None) -> None:
+    def __init__(
+        self, rank: int | None = None, dims: Shape = (), origin: Span | None = None
+    ) -> None:
         self._parent: Type | None = None
         # What is to be looked at again once the rank is known.
         self.users: list[object] = []
