@@ -18,8 +18,8 @@ from gatec.expr import (
     Slice,
     call,
 )
-from gatec.resolve.elaborate import Typed
 from gatec.resolve.quantities import Quantity
+from gatec.resolve.typed import Typed
 from gatec.resolve.types import Solver
 
 

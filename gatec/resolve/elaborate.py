@@ -6,13 +6,12 @@ kinds, `build.py` writes the IR.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 from gatec.errors import Diagnostic, Note, Span
 from gatec.ops import OPS, Kind
 from gatec.resolve.quantities import INPUT_LETTERS, Quantity, Table
+from gatec.resolve.typed import Typed, constant
 from gatec.resolve.types import Solver, Type
 from gatec.syntax import (
     Bracket,
@@ -35,23 +34,6 @@ from gatec.syntax import (
 )
 
 PI = Fraction("3.141592653589793")
-
-
-@dataclass(eq=False)
-class Typed:
-    """An operation over typed operands.
-
-    kind: number, ref, neg, add, mul, div, pow, call, transpose, product, concat, norm, where,
-    compare, identity, diag, part, group.
-    """
-
-    kind: str
-    type: Type
-    span: Span
-    args: list[Typed] = field(default_factory=list)
-    data: Any = None
-    row: bool = False  # the result of a product is a transposed vector
-    settled: Typed | None = None  # what a product is, once its factors' kinds are known
 
 
 class Elaborator:
@@ -536,19 +518,4 @@ _ARITIES: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 
 
-def constant(typed: Typed) -> Fraction | None:
-    """The number that a typed node is, if it is one."""
-    match typed.kind:
-        case "number":
-            value: Fraction = typed.data
-            return value
-        case "neg":
-            inner = constant(typed.args[0])
-            return None if inner is None else -inner
-        case "div":
-            top, bottom = (constant(arg) for arg in typed.args)
-            return None if top is None or not bottom else top / bottom
-    return None
-
-
-__all__ = ["Elaborator", "Typed", "constant"]
+__all__ = ["INPUT_LETTERS", "Elaborator", "Typed", "constant"]

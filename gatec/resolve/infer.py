@@ -1,30 +1,36 @@
-"""Find the kind of everything: what follows first, then use, then convention.
+"""Find the kind of everything: what follows from the operators, then what is assumed.
 
-1. What follows: operators pass kinds on until nothing changes.
-2. Use: a parameter that is added to or multiplied element-wise with a vector is one.
-3. Convention, one step at a time: inputs are vectors; a capital in a product is a matrix, a small
-   Greek letter a scalar, another small letter a vector.
-The rule that decided is kept with the name. Conflicts are reported where two uses meet.
+Operators pass kinds and sizes on until nothing changes; where nothing follows, `conventions.py`
+assumes something. Conflicts are reported where two uses meet.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from gatec.errors import Diagnostic, Note, Span
 from gatec.expr import Dim
-from gatec.resolve.elaborate import Typed
-from gatec.resolve.products import fold, is_parameter
+from gatec.resolve.conventions import Conventions
+from gatec.resolve.products import fold
 from gatec.resolve.quantities import Quantity
+from gatec.resolve.typed import (
+    POINTWISE,
+    Typed,
+    is_own,
+    is_parameter,
+    is_vector,
+    is_weight,
+    parameter,
+)
 from gatec.resolve.types import Solver, Type
-from gatec.syntax import Key
 
 _OF_VECTORS = frozenset(["softmax", "layer_norm", "rms_norm"])
-_POINTWISE = frozenset(["add", "mul", "div", "pow", "call", "where", "compare"])
 
 
 class Inference:
+    """The kinds of one cell; `run` finds them, `diagnostics` says what does not fit."""
+
     def __init__(
         self,
         solver: Solver,
@@ -37,31 +43,38 @@ class Inference:
         self.diagnostics: list[Diagnostic] = []
         self._failed: set[int] = set()
         self._said: set[int] = set()
-        self._nodes = self._collect()
+        self._nodes = _collect(equations)
+        self._equation_of = {
+            id(node): number for number, nodes in enumerate(self._nodes) for node in nodes
+        }
+        self._conventions = Conventions(solver, self._nodes, self.quantities)
         self._rows = self._writes_rows()
-        # Equations whose sides are not yet known to be of one kind.
-        self._unequal = list(equations)
-        for node in self._nodes:
+        for node in itertools.chain.from_iterable(self._nodes):
             for type_ in _decided_by(node):
                 type_.root().users.append(node)
-        solver.awake += self._nodes
+            solver.awake.append(node)
         solver.owners = self._owners
 
-    def _collect(self) -> list[Typed]:
-        """Every node once, operands before their operations."""
-        order: list[Typed] = []
-        seen: set[int] = set()
-        for _, root in self.equations:
-            stack = [(root, False)]
-            while stack:
-                node, ready = stack.pop()
-                if ready:
-                    order.append(node)
-                elif id(node) not in seen:
-                    seen.add(id(node))
-                    stack.append((node, True))
-                    stack.extend((arg, False) for arg in reversed(node.args))
-        return order
+    def _writes_rows(self) -> bool:
+        """Whether the document writes vectors as rows: `x_t W`, and nowhere `W x_t`."""
+        rows = columns = 0
+        for node in itertools.chain.from_iterable(self._nodes):
+            if node.kind == "product":
+                for left, right in itertools.pairwise(node.args):
+                    rows += is_vector(left) and is_weight(right)
+                    columns += is_weight(left) and is_vector(right)
+        return rows > 0 and not columns
+
+    def run(self) -> None:
+        self._settle()
+        for quantity, value in self.equations:
+            self._equate(quantity, value)
+        self._settle()
+        while self._conventions.assume():
+            self._settle()
+        self.solver.sizes.retry()
+
+    # --- words for messages -----------------------------------------------------------------------
 
     def _owners(self) -> dict[str, str]:
         """Whose size each unknown size is: 'size of x'."""
@@ -77,56 +90,28 @@ class Inference:
 
     def _other_use(self, quantity: Quantity, product: Typed) -> Note | None:
         """Where else a parameter is a factor."""
-        for node in self._nodes:
-            if node.kind == "product" and node is not product:
-                for arg in node.args:
-                    if arg.kind == "ref" and arg.data[0] is quantity:
-                        return Note(
-                            f"'{quantity.key}' is a {self.solver.text(arg.type)} here", node.span
-                        )
+        for node, arg in self._conventions.products(quantity):
+            if node is not product and arg.kind == "ref":
+                kind = self.solver.text(arg.type)
+                return Note(f"'{quantity.key}' is a {kind} here", node.span)
         return None
-
-    def _writes_rows(self) -> bool:
-        """Whether the document writes vectors as rows: `x_t W`, and nowhere `W x_t`."""
-        rows = columns = 0
-        for node in self._nodes:
-            if node.kind == "product":
-                for left, right in itertools.pairwise(node.args):
-                    rows += _is_vector(left) and _is_weight(right)
-                    columns += _is_weight(left) and _is_vector(right)
-        return rows > 0 and not columns
-
-    def run(self) -> None:
-        self._settle()
-        steps: tuple[Callable[[], bool], ...] = (
-            self._inputs, self._scalar_factors, self._use, self._transposed, self._capitals, self._greek,
-            self._inner_products, self._scalar_use, self._circled, self._variables,
-            self._rest,
-        )  # fmt: skip
-        progress = True
-        while progress:
-            progress = False
-            for step in steps:
-                if step():
-                    self._settle()
-                    progress = True
-                    break
-        self.solver.sizes.retry()
 
     # --- what follows -----------------------------------------------------------------------------
 
     def _settle(self) -> None:
         """Infer until nothing follows any more, looking only at what may have changed."""
         awake = self.solver.awake
-        while awake or self._unequal:
-            while awake:
-                batch = dict.fromkeys(awake)  # each once, in order
-                awake.clear()
-                for node in batch:
-                    self._infer(node)  # type: ignore[arg-type]
-            unequal, self._unequal = self._unequal, []
-            for quantity, value in unequal:
-                self._equate(quantity, value)
+        changed: dict[int, None] = {}
+        while awake:
+            batch = dict.fromkeys(awake)  # each once, in order
+            awake.clear()
+            for node in batch:
+                assert isinstance(node, Typed)
+                self._infer(node)
+                number = self._equation_of.get(id(node))
+                if number is not None:
+                    changed[number] = None
+        self._conventions.changed(changed)
 
     def _equate(self, quantity: Quantity, value: Typed) -> None:
         """A name has the kind of its right side."""
@@ -156,7 +141,7 @@ class Inference:
         if id(node) in self._failed:
             return
         kind = node.kind
-        if kind in _POINTWISE:
+        if kind in POINTWISE:
             self._pointwise(node)
         elif kind == "product":
             self._product(node)
@@ -193,7 +178,7 @@ class Inference:
             for arg in unknown:
                 self.solver.set_rank(arg.type, 0, node.span)
         elif len({id(arg.type.root()) for arg in unknown}) == 1 and (
-            rank is not None or len(node.args) == len(unknown) or not _assumable(unknown[0])
+            rank is not None or len(node.args) == len(unknown) or not is_own(unknown[0])
         ):
             # All others are scalars: the result is what the last one is.
             self.solver.unify(unknown[0].type, node.type)
@@ -389,239 +374,32 @@ class Inference:
             # W_β x with a scalar result: W_β is a row.
             self.solver.set_rank(unknown[0].type, 1, node.span)
             unknown[0].row = True
-            _parameter(unknown[0]).rule = "vector: its product with a vector is a scalar"
+            parameter(unknown[0]).rule = "vector: its product with a vector is a scalar"
 
-    # --- assumptions ------------------------------------------------------------------------------
 
-    def _assume(self, quantity: Quantity, rank: int, rule: str) -> bool:
-        if self.solver.known(quantity.type) is not None:
-            return False
-        self.solver.set_rank(quantity.type, rank, quantity.span)
-        quantity.rule = f"{quantity.rule}; {rule}" if quantity.kind == "input" else rule
-        return True
-
-    def _inputs(self) -> bool:
-        done = False
-        for quantity in self.quantities:
-            if quantity.kind == "input" and self.solver.known(quantity.type) is None:
-                if quantity.key.base.startswith("Delta_") or (
-                    quantity.greek and quantity.juxtaposed
-                ):
-                    done |= self._assume(quantity, 0, "scalar: a small Greek letter as a factor")
-                else:
-                    done |= self._assume(quantity, 1, "vector: an input by convention")
-        return done
-
-    def _scalar_factors(self) -> bool:
-        """`\\beta_t k_t k_t^\\top`: a small Greek factor of a matrix is a scalar."""
-        done = False
-        for node in self._nodes:
-            if node.kind == "product" and node.settled is None and len(node.args) > 1:
-                shaped = any(a.kind in ("transpose", "identity", "add") for a in node.args)
-                for arg in node.args:
-                    if arg.kind != "ref" or not shaped or len(node.args) < 3:
-                        continue
-                    quantity: Quantity = arg.data[0]
-                    if quantity.kind == "var" and quantity.greek:
-                        done |= self._assume(quantity, 0, "scalar: a Greek factor of a matrix")
-        return done
-
-    def _use(self) -> bool:
-        """A parameter takes the shape that it is added to or multiplied with element by element."""
-        done = False
-        for node in self._nodes:
-            if node.kind not in _POINTWISE:
-                continue
-            rank = self.solver.known(node.type)
-            if not rank:
-                continue
-            for arg in node.args:
-                quantity = self._deciding(arg)
-                if quantity is None:
-                    continue
-                plain = node.kind in ("add", "div", "pow") or not (node.kind == "mul" and node.data)
-                if quantity.greek and plain:
-                    continue
-                if quantity.kind == "param":
-                    verb = "added to" if node.kind == "add" else "combined element-wise with"
-                    word = ("scalar", "vector", "matrix")[rank]
-                    quantity.rule = f"{word}: {verb} a {word}"
-                self.solver.unify(arg.type, node.type)
-                done = True
-        return done
-
-    def _deciding(self, node: Typed) -> Quantity | None:
-        """The parameter whose kind alone decides the unknown kind of an expression."""
-        while self.solver.known(node.type) is None:
-            if node.kind == "ref":
-                quantity: Quantity = node.data[0]
-                return quantity if quantity.kind in ("param", "const") else None
-            if node.kind not in _POINTWISE and node.kind not in ("neg", "product"):
-                return None
-            unknown = [arg for arg in node.args if self.solver.known(arg.type) is None]
-            if len({id(arg.type.root()) for arg in unknown}) != 1 or any(
-                self.solver.known(arg.type) for arg in node.args
-            ):
-                return None
-            node = unknown[0]
-        return None
-
-    def _transposed(self) -> bool:
-        """`w^\\top x`: a small letter that is transposed is a vector."""
-        done = False
-        for node in self._nodes:
-            if node.kind == "transpose" and node.args[0].kind == "ref":
-                quantity: Quantity = node.args[0].data[0]
-                if quantity.kind in ("param", "var") and not quantity.capital:
-                    done |= self._assume(quantity, 1, "vector: a small letter, transposed")
-        return done
-
-    def _capitals(self) -> bool:
-        """Capitals in products are matrices; those that multiply known vectors or states first."""
-        scaled = self._only_scaled()
-        candidates: dict[Key, tuple[int, Quantity]] = {}
-        for node in self._nodes:
-            if node.kind not in ("product", "transpose"):
-                continue
-            for position, arg in enumerate(node.args):
-                if self.solver.known(arg.type) is not None:
-                    continue
-                tier = self._tier(node, position)
-                for quantity in _weights(arg):
-                    if quantity.key not in scaled:
-                        found = candidates.get(quantity.key, (tier, quantity))
-                        candidates[quantity.key] = (min(tier, found[0]), quantity)
-        first = min((tier for tier, _ in candidates.values()), default=0)
-        done = False
-        for tier, quantity in candidates.values():
-            if tier == first and quantity.kind == "param":
-                done |= self._assume(quantity, 2, "matrix: a capital letter in a product")
-        return done
-
-    def _tier(self, node: Typed, position: int) -> int:
-        """How sure it is that a capital in a product is a matrix: 0 is surest."""
-        neighbours = node.args[max(0, position - 1) : position] + node.args[position + 1 :][:1]
-        if any((self.solver.known(other.type) or 0) > 0 for other in neighbours):
-            return 0
-        states = (o for o in neighbours if o.kind == "ref" and o.data[0].kind == "var")
-        return 1 if any(max(o.data[0].lags, default=0) > 0 for o in states) else 2
-
-    def _only_scaled(self) -> set[Key]:
-        """Parameters that no product takes but with scalars: their kind comes from elsewhere."""
-        scaled: set[Key] = set()
-        others: set[Key] = set()
-        for node in self._nodes:
-            if node.kind != "product":
-                continue
-            for arg in node.args:
-                if is_parameter(arg):
-                    rest = [other for other in node.args if other is not arg]
-                    known = all(self.solver.known(other.type) == 0 for other in rest)
-                    (scaled if known else others).add(_parameter(arg).key)
-        return scaled - others
-
-    def _greek(self) -> bool:
-        done = False
-        for quantity in self.quantities:
-            if quantity.kind in ("param", "const") and quantity.greek:
-                done |= self._assume(quantity, 0, "scalar: a small Greek letter")
-        return done
-
-    def _inner_products(self) -> bool:
-        done = False
-        for quantity in self.quantities:
-            if quantity.kind == "param" and quantity.juxtaposed and not quantity.capital:
-                done |= self._assume(quantity, 1, "vector: a small letter")
-        return done
-
-    def _scalar_use(self) -> bool:
-        """A parameter that only meets scalars is one: the bias of `w^\\top x + b`."""
-        for node in self._nodes:
-            if node.kind not in _POINTWISE or self.solver.known(node.type):
-                continue
-            unknown = [arg for arg in node.args if self.solver.known(arg.type) is None]
-            if (
-                not unknown
-                or not all(map(_assumable, unknown))
-                or all(arg in unknown or _is_number(arg) for arg in node.args)
-            ):
-                continue
-            for arg in unknown:
-                quantity = _parameter(arg)
-                verb = "added to" if node.kind == "add" else "combined with"
-                if quantity.kind == "param":
-                    quantity.rule = f"scalar: {verb} a scalar"
-                self.solver.set_rank(arg.type, 0, node.span)
-            return True
-        return False
-
-    def _circled(self) -> bool:
-        """No paper writes `\\odot` for a scalar factor: what stands beside it is as its partner."""
-        for node in self._nodes:
-            if node.kind == "mul" and node.data and self.solver.known(node.type):
-                for arg in node.args:
-                    if self.solver.known(arg.type) is None:
-                        self.solver.unify(arg.type, node.type)
-                        return True
-        return False
-
-    def _variables(self) -> bool:
-        """A quantity that only its own past decides is a scalar among scalars, else a vector."""
-        unknown = [
-            q for q in self.quantities if q.kind == "var" and self.solver.known(q.type) is None
-        ]
-        if not unknown:
-            return False
-        for node in self._nodes:
-            if node.kind == "product":
-                for left, right in itertools.pairwise(node.args):
-                    if (
-                        self.solver.known(left.type) == 2
-                        and right.kind == "ref"
-                        and (right.data[0].kind == "var")
-                        and self._assume(right.data[0], 1, "vector: a matrix multiplies it")
-                    ):
-                        return True
-        among_scalars = self._among_scalars()
-        for quantity in unknown:
-            if id(quantity.type.root()) in among_scalars:
-                return self._assume(quantity, 0, "scalar: it meets scalars only")
-        # A capital may yet turn out to be a matrix, by what small letters are.
-        unknown.sort(key=lambda quantity: quantity.capital)
-        return self._assume(unknown[0], 1, "vector: nothing says otherwise")
-
-    def _among_scalars(self) -> set[int]:
-        """The kinds (by root) that are combined with scalars and with themselves only."""
-        found: set[int] = set()
-        others: set[int] = set()
-        for node in self._nodes:
-            own = id(node.type.root())
-            if node.kind not in _POINTWISE or self.solver.known(node.type) is not None:
-                continue
-            for arg in node.args:
-                rank = self.solver.known(arg.type)
-                if rank == 0 and not _is_number(arg):
-                    found.add(own)
-                elif rank is None and id(arg.type.root()) != own:
-                    others.add(own)
-        return found - others
-
-    def _rest(self) -> bool:
-        for quantity in self.quantities:
-            rank = 2 if quantity.capital else 1
-            word = "matrix: a capital letter" if rank == 2 else "vector: a small letter"
-            if quantity.kind == "param" and self._assume(quantity, rank, word):
-                return True
-        for node in self._nodes:
-            if self.solver.known(node.type) is None and node.kind != "product":
-                return self.solver.set_rank(node.type, 1, node.span)
-        return False
+def _collect(equations: Iterable[tuple[Quantity, Typed]]) -> list[list[Typed]]:
+    """The nodes of each equation, every node once, operands before their operations."""
+    found: list[list[Typed]] = []
+    seen: set[int] = set()
+    for _, root in equations:
+        order: list[Typed] = []
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                order.append(node)
+            elif id(node) not in seen:
+                seen.add(id(node))
+                stack.append((node, True))
+                stack.extend((arg, False) for arg in reversed(node.args))
+        found.append(order)
+    return found
 
 
 def _decided_by(node: Typed) -> list[Type]:
     """The types that what an operation infers depends on, each once."""
     parts = [node, *node.args]
-    if node.kind in _POINTWISE:
+    if node.kind in POINTWISE:
         # Whether a product is no scalar shows in its factors (`_is_shaped`).
         parts += [factor for arg in node.args if arg.kind == "product" for factor in arg.args]
     return list({id(part.type.root()): part.type for part in parts}.values())
@@ -633,58 +411,3 @@ def _inner(node: Typed) -> list[Typed]:
         if made.kind in ("scaled", "matvec", "matmul", "outer", "dot", "rows"):
             found += made.args
     return found[::-1]
-
-
-def _strip(node: Typed) -> Typed:
-    while node.kind in ("neg",):
-        node = node.args[0]
-    return node
-
-
-def _is_number(node: Typed) -> bool:
-    """Whether a value is made of numbers and constants alone."""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        if node.kind == "ref" and node.data[0].kind != "const":
-            return False
-        stack.extend(node.args)
-    return True
-
-
-def _is_weight(node: Typed) -> bool:
-    """A capital parameter, transposed or not."""
-    return is_parameter(node) and _parameter(node).capital
-
-
-def _weights(node: Typed) -> list[Quantity]:
-    """The capital parameters that make up a factor: `W`, `W^\\top`, `(W - W^\\top - \\gamma I)`."""
-    found, stack = [], [node]
-    while stack:
-        node = stack.pop()
-        if node.kind in ("neg", "transpose", "add", "mul"):
-            stack.extend(reversed(node.args))
-        elif _is_weight(node):
-            found.append(_parameter(node))
-    return found
-
-
-def _is_vector(node: Typed) -> bool:
-    """What a matrix may multiply, as far as its form tells."""
-    if node.kind == "ref":
-        return node.data[0].kind in ("var", "input")
-    return node.kind in ("concat", "mul", "add", "call")
-
-
-def _parameter(node: Typed) -> Quantity:
-    inner = node
-    while inner.kind in ("neg", "transpose"):
-        inner = inner.args[0]
-    quantity: Quantity = inner.data[0]
-    return quantity
-
-
-def _assumable(node: Typed) -> bool:
-    """Whether a node's kind is a parameter's own."""
-    inner = _strip(node)
-    return inner.kind == "ref" and inner.data[0].kind in ("param", "const")

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatec.errors import Diagnostic, Note, Span
-from gatec.resolve.elaborate import Typed
 from gatec.resolve.quantities import Quantity
+from gatec.resolve.typed import Typed, is_parameter
 from gatec.resolve.types import Solver, Type
 
 
@@ -30,13 +30,6 @@ def fold(
     folder = _Folder(node, solver, diagnostics, rows)
     folder.other_use = other_use
     return folder.run()
-
-
-def is_parameter(node: Typed) -> bool:
-    """A parameter or constant, negated or transposed or as it is."""
-    while node.kind in ("neg", "transpose"):
-        node = node.args[0]
-    return node.kind == "ref" and node.data[0].kind in ("param", "const")
 
 
 def _quoted(typed: Typed) -> str:

@@ -47,15 +47,19 @@ class Quantity:
     timed: bool = False
 
     @property
+    def is_step(self) -> bool:
+        """`\\Delta t`: the length of a time step."""
+        return self.key.base.startswith("Delta_")
+
+    @property
     def greek(self) -> bool:
-        base = self.key.base
-        return (
-            len(base) > 1 and base.islower() and base in _GREEK_SMALL or base.startswith("Delta_")
-        )
+        """A small Greek letter: by convention a scalar."""
+        return self.key.base in _GREEK_SMALL or self.is_step
 
     @property
     def capital(self) -> bool:
-        return self.key.base[:1].isupper() and not self.key.base.startswith("Delta_")
+        """A capital letter: by convention a matrix."""
+        return self.key.base[:1].isupper() and not self.is_step
 
 
 _GREEK_SMALL = frozenset(
