@@ -2,49 +2,59 @@
 
 from __future__ import annotations
 
-from gatec.backends.c_family.functions import Emitter, Functions
-from gatec.backends.c_family.render import header, module
-from gatec.backends.c_family.tasks import Loop, Names, Product, Task
+from collections.abc import Sequence
+
+from gatec.backends.c_family.dialect import Dialect, Parameter, body, indented
+from gatec.backends.c_family.indices import place
+from gatec.backends.c_family.render import files
+from gatec.backends.c_family.tasks import Kernel, Names
 from gatec.ir import Program
 
 
-class _Loops(Emitter):
-    """Tasks as loops in place."""
+class _C(Dialect):
+    """Kernels are functions with loops."""
 
-    names: Names
+    restrict = "restrict"
 
-    def emit(self, task: Task) -> list[str]:
-        if isinstance(task, Product):
-            return [*task.comments, *product_call(task, "")]
-        bounds = [(self.names.row, task.rows)] if task.rows else []
-        bounds += zip(self.names.index, map(str, task.shape), strict=False)
-        lines = list(task.comments)
-        for depth, (name, bound) in enumerate(bounds):
-            head = f"for (size_t {name} = 0; {name} < {bound}; {name}++)"
-            lines.append("    " * depth + head + (" {" if depth == len(bounds) - 1 else ""))
-        indent = "    " * len(bounds)
-        lines += [indent + line for line in task.lines]
-        if bounds:
-            return [*lines, "    " * (len(bounds) - 1) + "}"]
-        return ["{", *("    " + line for line in lines), "}"]
+    def function(self, kernel: Kernel, parameters: Sequence[Parameter], names: Names) -> list[str]:
+        index = names.index(len(kernel.shape))
+        bounds = [(names.row, kernel.rows)] if kernel.rows else []
+        bounds += [(i.name, str(dim)) for i, dim in zip(index, kernel.shape, strict=True)]
+        at = place(names.row if kernel.rows else None, index, kernel.shape)
+        lines = body(kernel, names, at)
+        if kernel.terms:
+            lines = [*_total(kernel, names), *lines]
+        depth = len(bounds)
+        for name, bound in reversed(bounds):
+            depth -= 1
+            head = _for(name, bound)
+            innermost = depth == len(bounds) - 1
+            lines = [f"{head} {{", *indented(lines), "}"] if innermost else [head, *indented(lines)]
+        head = f"static void {kernel.name}({', '.join(map(str, parameters))})"
+        return [head, "{", *indented(lines), "}"]
+
+    def start(self, kernel: Kernel, arguments: Sequence[str]) -> list[str]:
+        return [f"{kernel.name}({', '.join(arguments)});"]
+
+    def called(self, name: str, arguments: str) -> str:
+        return f"{name}({arguments});"
 
 
-def product_call(task: Product, more: str) -> list[str]:
-    """The call of the GEMM, one operand a line."""
-    return [
-        f"gatec_gemm({', '.join(task.sizes)},",
-        f"           {', '.join(task.a)},",
-        f"           {', '.join(task.b)},",
-        f"           {task.target}{more});",
-    ]
+def _total(kernel: Kernel, names: Names) -> list[str]:
+    """The sum or the maximum of the terms."""
+    total = names.total
+    lines = [f"real {total} = {'-(real)INFINITY' if kernel.maximum else '0'};"]
+    for depth, (name, bound) in enumerate(kernel.terms):
+        lines.append("    " * depth + _for(name, bound))
+    step = f"{total} = gatec_max({total}, {kernel.term});"
+    step = step if kernel.maximum else f"{total} += {kernel.term};"
+    return [*lines, "    " * len(kernel.terms) + step]
+
+
+def _for(name: str, bound: str) -> str:
+    return f"for (size_t {name} = 0; {name} < {bound}; {name}++)"
 
 
 def generate(program: Program, stem: str) -> dict[str, str]:
     """`{stem}.c` and `{stem}.h`."""
-    emitter = _Loops()
-    functions = Functions(program, emitter)
-    emitter.names = functions.interface.names
-    return {
-        f"{stem}.c": module(program, functions, stem, "c/module.c.jinja"),
-        f"{stem}.h": header(program, functions, stem),
-    }
+    return files(program, stem, _C(), "c/module.c.jinja", f"{stem}.c")

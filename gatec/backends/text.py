@@ -66,6 +66,8 @@ def c_comment(text: str, indent: int = 0) -> list[str]:
     if len(line) + 6 + indent <= WIDTH:
         return [f"/* {line} */"]
     first, *rest = wrap(line, WIDTH - indent - 3)
+    if not rest:
+        return [f"/* {first} */"]
     return [f"/* {first}", *(f" * {more}" for more in rest), " */"]
 
 

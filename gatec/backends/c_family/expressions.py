@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gatec.backends.c_family.indices import Index, count_text, dim_text, place, product
 from gatec.expr import (
     Apply,
     Broadcast,
-    Concat,
     Const,
     Dim,
     Expr,
@@ -22,7 +22,7 @@ from gatec.expr import (
 from gatec.ops import ADDITIVE, ATOM, COMPARISON, MULTIPLICATIVE, OPS, UNARY
 
 # Names that differ from the operator's own spelling: the C library's fmax loses NaN, and the
-# rest are no library functions. `gatec_…` never is a name of a cell.
+# rest are no library functions. No name of a cell begins with `gatec_`.
 _CALLS = {
     "sigmoid": "gatec_sigmoid({0})",
     "softplus": "gatec_softplus({0})",
@@ -31,7 +31,7 @@ _CALLS = {
     "max": "gatec_max({0}, {1})",
     "min": "gatec_min({0}, {1})",
 }
-_LARGEST_BARE = 1000  # integers up to this stand without a cast
+_LARGEST_BARE = 1000  # whole numbers up to this stand without a cast beside other operands
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,6 @@ class Code:
         return self.text if self.precedence >= least else f"({self.text})"
 
 
-def dim_text(dim: Dim) -> str:
-    """A size as a factor."""
-    text = str(dim)
-    return f"({text})" if " " in text else text
-
-
-def count_text(shape: Shape) -> str:
-    """The number of units of a shape."""
-    return " * ".join(map(dim_text, shape)) or "1"
-
-
 def number(value: Fraction) -> str:
     """A number of the chosen precision."""
     if value.denominator == 1 and abs(value) <= 2**53:
@@ -67,82 +56,96 @@ def number(value: Fraction) -> str:
 
 @dataclass
 class View:
-    """A simple operand in memory: `base[offset + row * row_stride + sum(index * stride)]`."""
+    """A simple operand in memory: where it begins and how far its rows and units are apart.
+
+    `row_stride` is "0" where it has no batch; `whole` says that it is all of its array.
+    """
 
     base: str
     offset: list[str]
     strides: list[str]
     row_stride: str
+    whole: bool = True
 
     @property
     def pointer(self) -> str:
         return " + ".join([self.base, *self.offset])
 
 
-class Units:
-    """Prints expressions for one place of the generated code.
+@dataclass(frozen=True)
+class Loop:
+    """The indices of the loop that code stands in, and the shape that it runs over.
 
-    array   the name of the array that holds a reference's values
-    scalar  the name of the local variable of a reference computed in the same loop, or None
-    row     the name of the index of the batch row
+    `at` is the name of the number of the loop's own unit.
+    """
+
+    row: str
+    index: tuple[Index, ...]
+    shape: Shape
+    batched: bool
+    at: str
+
+
+class Units:
+    """Prints expressions for one loop of the generated code.
+
+    array     the name of the array that holds a reference's values
+    scalar    the local variable of a reference computed in the same loop, or None
+    optional  whether a parameter may be absent (a NULL pointer counts as zeros)
     """
 
     def __init__(
-        self, array: Callable[[Ref], str], scalar: Callable[[Ref], str | None], row: str
+        self,
+        array: Callable[[Ref], str],
+        scalar: Callable[[Ref], str | None],
+        optional: Callable[[Ref], bool],
+        loop: Loop,
     ) -> None:
-        self.array, self.scalar, self.row = array, scalar, row
+        self.array, self.scalar, self.optional, self.loop = array, scalar, optional, loop
 
-    def value(self, expr: Expr, index: tuple[str, ...]) -> Code:
-        """The unit of `expr` at an index (one text per axis)."""
+    def value(self, expr: Expr, index: tuple[Index, ...]) -> Code:
+        """The unit of `expr` at an index (one per axis)."""
         match expr:
             case Const():
                 return Code(number(expr.value), UNARY)
             case SizeValue():
                 return Code(f"(real){dim_text(expr.dim)}", UNARY)
             case Identity():
-                return Code(f"(real)({index[0]} == {index[1]})", UNARY)
+                one, other = (place(None, (at,), (Dim(),)) for at in index)
+                return Code(f"(real)({one} == {other})", UNARY)
             case Broadcast():
                 return self.value(expr.arg, ())
             case Ref():
                 return Code(self._reference(expr, index))
             case Slice():
                 moved = list(index)
-                if expr.start != Dim():
-                    moved[expr.axis] = f"{dim_text(expr.start)} + {index[expr.axis]}"
+                moved[expr.axis] = index[expr.axis].moved(expr.start)
                 return self.value(expr.arg, tuple(moved))
-            case Concat():
-                return self._concat(expr, index)
             case Apply():
                 return self._apply(expr, index)
-        raise TypeError(f"no C for {type(expr).__name__}")
+        raise TypeError(f"no C for {type(expr).__name__} inside an expression")
 
-    def _reference(self, ref: Ref, index: tuple[str, ...]) -> str:
+    def element(self, array: str, index: tuple[Index, ...], shape: Shape, batched: bool) -> str:
+        """A unit of an array."""
+        return f"{array}[{self._place(index, shape, batched)}]"
+
+    def _place(self, index: tuple[Index, ...], shape: Shape, batched: bool) -> str:
+        loop = self.loop
+        text = place(loop.row if batched else None, index, shape)
+        own = (index, shape, batched) == (loop.index, loop.shape, loop.batched)
+        # A unit's own number has a name, unless it is as short as one.
+        return loop.at if own and " " in text else text
+
+    def _reference(self, ref: Ref, index: tuple[Index, ...]) -> str:
         if ref.kind == "const":
             return ref.name
         scalar = self.scalar(ref)
         if scalar is not None:
             return scalar
-        terms = [f"{self.row} * {_factor(count_text(ref.shape))}"] if ref.batched else []
-        for axis, at in enumerate(index):
-            stride = count_text(ref.shape[axis + 1 :])
-            terms.append(at if stride == "1" else f"{_bracket(at)} * {_factor(stride)}")
-        terms = [term.removesuffix(" * 1") for term in terms]
-        return f"{self.array(ref)}[{' + '.join(terms) or '0'}]"
+        array, at = self.array(ref), self._place(index, ref.shape, ref.batched)
+        return f"gatec_or_zero({array}, {at})" if self.optional(ref) else f"{array}[{at}]"
 
-    def _concat(self, expr: Concat, index: tuple[str, ...]) -> Code:
-        """A part by its place: only where a concatenation is no root of an equation."""
-        at, start = index[expr.axis], Dim()
-        text = ""
-        for number_, arg in enumerate(expr.args):
-            inner = list(index)
-            inner[expr.axis] = at if start == Dim() else f"({at} - {dim_text(start)})"
-            value = self.value(arg, tuple(inner) if arg.shape else ()).bracketed(ATOM)
-            start = start + (arg.shape[expr.axis] if arg.shape else 1)
-            last = number_ == len(expr.args) - 1
-            text += value if last else f"{at} < {dim_text(start)} ? {value} : "
-        return Code(text, COMPARISON - 1)
-
-    def _apply(self, expr: Apply, index: tuple[str, ...]) -> Code:
+    def _apply(self, expr: Apply, index: tuple[Index, ...]) -> Code:
         op = OPS[expr.op]
         if op.name == "outer":
             u, v = expr.args
@@ -156,15 +159,18 @@ class Units:
             case "detach":
                 return args[0]
             case "add":
-                return _sum(expr.args, args, self, index)
+                return self._sum(expr.args, index)
             case "mul":
-                first, *rest = (self._operand(a, c) for a, c in zip(expr.args, args, strict=True))
+                first, *rest = (_operand(a, c) for a, c in zip(expr.args, args, strict=True))
                 factors = [first.bracketed(MULTIPLICATIVE)]
                 factors += [factor.bracketed(MULTIPLICATIVE + 1) for factor in rest]
                 return Code(" * ".join(factors), MULTIPLICATIVE)
             case "div":
-                left = args[0].bracketed(MULTIPLICATIVE)
-                return Code(f"{left} / {args[1].bracketed(MULTIPLICATIVE + 1)}", MULTIPLICATIVE)
+                left, right = (_operand(a, c) for a, c in zip(expr.args, args, strict=True))
+                # Both whole numbers would be a division of integers.
+                top = args[0] if isinstance(expr.args[1], Const) else left
+                texts = top.bracketed(MULTIPLICATIVE), right.bracketed(MULTIPLICATIVE + 1)
+                return Code(" / ".join(texts), MULTIPLICATIVE)
             case "neg":
                 return Code(f"-{_positive(args[0].bracketed(UNARY))}", UNARY)
             case "where":
@@ -172,62 +178,68 @@ class Units:
                 values = [arg.bracketed(COMPARISON + 1) for arg in args[1:]]
                 return Code(f"({condition} ? {values[0]} : {values[1]})")
         if op.infix and op.precedence == COMPARISON:
-            left, right = (arg.bracketed(ADDITIVE) for arg in args)
-            return Code(op.c.format(left, right), COMPARISON)
+            pair = [_operand(a, c) for a, c in zip(expr.args, args, strict=True)]
+            texts = [code.bracketed(ADDITIVE) for code in pair]
+            return Code(op.c.format(*texts), COMPARISON)
         template = _CALLS.get(op.name, op.c)
         if not template or op.kind != "pointwise":
             raise TypeError(f"{op.name} stands inside an expression")
         return Code(template.format(*(arg.text for arg in args)))
 
-    def _operand(self, expr: Expr, code: Code) -> Code:
-        """A small whole number stands bare beside other operands."""
-        if isinstance(expr, Const) and expr.value.denominator == 1:
-            if abs(expr.value) <= _LARGEST_BARE:
-                return Code(str(expr.value.numerator), ATOM if expr.value >= 0 else UNARY)
-        return code
+    def _sum(self, terms: tuple[Expr, ...], index: tuple[Index, ...]) -> Code:
+        if len(terms) == 2 and _is_negative(terms[0]) and not _is_negative(terms[1]):
+            terms = terms[::-1]  # `1 - z`, not `-z + 1`
+        text = ""
+        for term in terms:
+            if text and _is_negative(term):
+                (inner,) = term.children
+                code = self._term(inner, index).bracketed(MULTIPLICATIVE)
+                text += f" - {_positive(code)}"
+            else:
+                code = self._term(term, index).bracketed(MULTIPLICATIVE)
+                text += f" + {code}" if text else code
+        return Code(text, ADDITIVE)
 
-    def view(self, expr: Expr) -> View | None:
-        """Where a simple operand lies, or None where it is not simple."""
+    def _term(self, expr: Expr, index: tuple[Index, ...]) -> Code:
+        return _operand(expr, self.value(expr, index if expr.shape else ()))
+
+    def view(self, expr: Expr, absent: bool = False) -> View | None:
+        """Where a simple operand lies, or None where it is not simple.
+
+        Neither has what may be absent a place, unless it is all of it and `absent` allows it.
+        """
         path: list[Expr] = []
         while isinstance(expr, Slice) or (isinstance(expr, Apply) and expr.op == "transpose"):
             path.append(expr)
             expr = expr.children[0]
-        if not isinstance(expr, Ref) or expr.kind == "const":
+        if not isinstance(expr, Ref) or expr.kind == "const" or self.scalar(expr) is not None:
+            return None
+        if self.optional(expr) and (path or not absent):
             return None
         strides = [count_text(expr.shape[axis + 1 :]) for axis in range(expr.rank)]
         row_stride = count_text(expr.shape) if expr.batched else "0"
-        view = View(self.array(expr), [], strides, row_stride)
+        view = View(self.array(expr), [], strides, row_stride, whole=not path)
         for node in reversed(path):
             if isinstance(node, Slice):
                 if node.start != Dim():
-                    stride = view.strides[node.axis]
-                    start = dim_text(node.start)
-                    view.offset.append(start if stride == "1" else f"{start} * {_factor(stride)}")
+                    view.offset.append(product(dim_text(node.start), view.strides[node.axis]))
             else:
                 view.strides.reverse()
         return view
 
 
-def _sum(exprs: tuple[Expr, ...], args: list[Code], units: Units, index: tuple[str, ...]) -> Code:
-    text = ""
-    for expr, arg in zip(exprs, args, strict=True):
-        if text and isinstance(expr, Apply) and expr.op == "neg":
-            inner = units.value(expr.args[0], index if expr.args[0].shape else ())
-            text += f" - {_positive(inner.bracketed(MULTIPLICATIVE))}"
-        else:
-            code = units._operand(expr, arg).bracketed(MULTIPLICATIVE)
-            text += f" + {code}" if text else code
-    return Code(text, ADDITIVE)
+def _operand(expr: Expr, code: Code) -> Code:
+    """A small whole number stands bare beside other operands."""
+    if isinstance(expr, Const) and expr.value.denominator == 1:
+        if abs(expr.value) <= _LARGEST_BARE:
+            return Code(str(expr.value.numerator), ATOM if expr.value >= 0 else UNARY)
+    return code
+
+
+def _is_negative(expr: Expr) -> bool:
+    return isinstance(expr, Apply) and expr.op == "neg"
 
 
 def _positive(text: str) -> str:
     """Two minus signs never meet: `--` is another operator."""
     return f"({text})" if text.startswith("-") else text
-
-
-def _bracket(text: str) -> str:
-    return f"({text})" if " " in text else text
-
-
-def _factor(text: str) -> str:
-    return f"({text})" if " * " in text or " + " in text else text

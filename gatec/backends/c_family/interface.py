@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gatec.backends.c_family.tasks import Names
 from gatec.expr import Dim, Shape
-from gatec.ir import Cell, Program
-from gatec.names import RESERVED
+from gatec.ir import Program
+
+# Local names of the generated functions.
+_LOCALS = """
+sizes constants params inputs initial outputs last workspace workspace_bytes train stream
+grad_outputs grad_last grad_params grad_inputs grad_initial
+steps batch rows chunk first end t slot before after newest memory layout queue status
+no_states nowhere defaults no_params no_inputs most placed outside bytes
+"""
 
 
 class Interface:
     """Names of the generated code; none of the local ones is a name of the cell."""
 
     def __init__(self, program: Program) -> None:
-        self.program, self.plan = program, program.plan
+        plan = program.plan
         self.prefix = f"gatec_{program.source.name.lower()}"
-        equations = list(self.plan.equations)
-        grads: list[str] = []
+        equations = list(plan.equations)
+        carries: list[str] = []
         if program.backward is not None:
             equations += program.backward.equations
-            grads = [name for _, name in program.backward.carry_names]
-            grads.append(program.backward.grad_output)
-        groups = (self.plan.inputs, self.plan.states, self.plan.params, equations)
+            carries = [name for _, name in program.backward.carry_names]
+        groups = (plan.inputs, plan.states, plan.params, plan.constants, plan.sizes, equations)
         self._taken = {item.name for group in groups for item in group}  # type: ignore[attr-defined]
-        self._taken |= {item.name for item in (*self.plan.constants, *self.plan.sizes)}
-        self._taken |= {*grads, *(f"{state.name}_prev" for state in self.plan.states)}
+        self._taken |= {*carries, *(f"{state.name}_prev" for state in plan.states)}
         self._taken |= {name + "_t" for name in self._taken}
-        self._taken |= {"input_size", "hidden_size"}
-        self._taken |= RESERVED - {"sizes", "workspace", "stream", "inputs", "status"}
+        self._taken |= {"input_size", "hidden_size", "real"}
         self.size_names = _size_names(program)
-        self.names = Names(
-            *(self.fresh(w) for w in ("row", "unit", "column", "term", "term_2", "total"))
-        )
-        words = ("steps", "batch", "rows", "t", "slot", "before", "after", "memory", "at", "zeros")
-        words += ("constants", "params", "initial", "outputs", "last", "train")
-        words += ("grad_outputs", "grad_last", "grad_params", "grad_inputs", "grad_initial")
-        words += ("sizes", "inputs", "workspace", "workspace_bytes", "stream")
-        self.local = {word: self.fresh(word) for word in words}
+        words = ("row", "unit", "column", "at", "term", "term_2", "total")
+        self.names = Names(*map(self.fresh, words))
+        self.local = {word: self.fresh(word) for word in _LOCALS.split()}
+        self.row_counts = (self.local["rows"], self.local["batch"])
+        # The rows of a chunk of an input, and where a state's new value goes that no equation of
+        # the loop computes.
+        self.chunk_of = {i.name: self.fresh(f"{i.name}_rows") for i in plan.inputs}
+        self.next_of = {s.name: self.fresh(f"{s.name}_next") for s in plan.states}
 
     def fresh(self, word: str) -> str:
         """A name like `word` that nothing else has."""
@@ -57,9 +63,15 @@ def shape_words(lead: tuple[str, ...], shape: Shape) -> str:
     return f"({', '.join([*lead, *map(str, shape)])})" if lead or shape else "one number"
 
 
-def negative_dims(cell: Cell, shapes: list[Shape]) -> list[Dim]:
+def negative_dims(shapes: Iterable[Shape]) -> list[Dim]:
     """The dimensions that some sizes would make negative."""
     found = {dim for shape in shapes for dim in shape}
     return sorted(
         (d for d in found if d.const < 0 or any(count < 0 for _, count in d.terms)), key=str
     )
+
+
+def largest_factor(shapes: Iterable[Shape]) -> int:
+    """What no dimension exceeds as a multiple of the largest size."""
+    dims = {dim for shape in shapes for dim in shape}
+    return max((sum(abs(c) for _, c in d.terms) + abs(d.const) for d in dims), default=1)

@@ -1,83 +1,175 @@
-"""The files of a C family target from its template: header and module."""
+"""The files of a C family target from its templates: header and module."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Protocol
+
 from gatec.backends import text
-from gatec.backends.c_family.expressions import dim_text
-from gatec.backends.c_family.functions import Functions
-from gatec.backends.c_family.interface import negative_dims, shape_words
+from gatec.backends.c_family.backward import Backward
+from gatec.backends.c_family.dialect import Dialect, words, wrapped
+from gatec.backends.c_family.forward import Forward
+from gatec.backends.c_family.function import Module
+from gatec.backends.c_family.indices import dim_text
+from gatec.backends.c_family.interface import (
+    Interface,
+    largest_factor,
+    negative_dims,
+    shape_words,
+)
+from gatec.backends.c_family.kernels import Kernels
+from gatec.backends.c_family.storage import Storage
 from gatec.backends.emitter import render
-from gatec.ir import Program
+from gatec.expr import Ref, Shape
+from gatec.ir import Initial, Program
+from gatec.passes.common import refs
+
+# Helpers of the templates, each with those that it calls.
+_HELPERS = {
+    "gemm": ("copy",),
+    "sum_rows": (),
+    "copy": (),
+    "fill": (),
+    "or_zero": (),
+    "sigmoid": (),
+    "softplus": (),
+    "sign": (),
+    "max": (),
+    "min": (),
+    "block_sum": (),
+    "block_max": ("max",),
+}
 
 
-def header(program: Program, functions: Functions, stem: str) -> str:
+class _Item(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> Shape: ...
+
+
+def files(
+    program: Program, stem: str, dialect: Dialect, template: str, name: str
+) -> dict[str, str]:
+    """The module `name` of a target and `{stem}.h`, which is the same for C and CUDA."""
+    interface = Interface(program)
+    storage = Storage(interface.local)
+    kernels = Kernels(program, interface, dialect)
+    module = Module(program, interface, dialect, storage, kernels, _kept(program))
+    forward = wrapped(Forward(module).lines())
+    backward = list[str]()
+    if program.backward is not None:
+        backward = wrapped(Backward(module, program.backward).lines())
+    code = [line for function in kernels.functions for line in function.lines]
+    layout = storage.layout()
+    plan, local = program.plan, interface.local
+    biases = {param.name for param in plan.params if param.bias}
+    used = words([*forward, *backward, *layout])
+    values: dict[str, object] = {
+        "header": text.header(program.source, text.c_line),
+        "stem": stem,
+        "prefix": interface.prefix,
+        "local": local,
+        "size_names": interface.size_names,
+        "arrays": list(storage.arrays),
+        "layout": wrapped(layout),
+        "chunks": local["chunk"] in used,
+        "factor": largest_factor(_shapes(program, storage)),
+        "negative": [dim_text(dim) for dim in negative_dims(_shapes(program, storage))],
+        "extents": _extents(program, local["steps"], local["batch"]),
+        "required": _any_null("params", (p.name for p in plan.params if p.name not in biases)),
+        "required_inputs": _any_null("inputs", (item.name for item in plan.inputs)),
+        "constants": [_double(constant.value) for constant in plan.constants],
+        "params": bool(plan.params),
+        "functions": kernels.functions,
+        "forward": forward,
+        "backward": backward,
+        "helpers": _helpers([*forward, *backward, *code]),
+    }
+    return {name: render(template, **values), f"{stem}.h": header(program, interface)}
+
+
+def _kept(program: Program) -> frozenset[str]:
+    """The forward equations that the way back reads."""
+    if program.backward is None:
+        return frozenset()
+    forward = {equation.name for equation in program.plan.equations}
+    own = {equation.name for equation in program.backward.equations}
+    read = {r.name for e in program.backward.equations for r in refs(e.value, "var")}
+    return frozenset((read | set(program.backward.stored)) & forward - own)
+
+
+def _helpers(lines: Iterable[str]) -> set[str]:
+    """The helpers that lines call, and those that these call."""
+    used = words(lines)
+    found = {name for name in _HELPERS if f"gatec_{name}" in used}
+    return found | {other for name in found for other in _HELPERS[name]}
+
+
+def _shapes(program: Program, storage: Storage) -> list[Shape]:
+    plan = program.plan
+    items: list[_Item] = [*plan.inputs, *plan.states, *plan.params, *storage.arrays.values()]
+    shapes = [item.shape for item in items] + [plan.output_shape]
+    equations = [*plan.equations, *(program.backward.equations if program.backward else ())]
+    shapes += [equation.value.shape for equation in equations]
+    return shapes + [r.shape for e in equations for r in refs(e.value) if isinstance(r, Ref)]
+
+
+def _extents(program: Program, steps: str, batch: str) -> list[tuple[str, str, str, str]]:
+    """The arrays of the caller: what their numbers of units are products of."""
+    plan = program.plan
+    found = [(steps, batch, item.shape) for item in plan.inputs]
+    found.append((steps, batch, plan.output_shape))
+    found += [("1", batch, state.shape) for state in plan.states]
+    found += [("1", "1", param.shape) for param in plan.params]
+    extents = [(s, b, *[*map(str, shape), "1", "1"][:2]) for s, b, shape in found]
+    return list(dict.fromkeys(extents))  # type: ignore[arg-type]
+
+
+def _any_null(struct: str, members: Iterable[str]) -> list[str]:
+    """The test whether a member of a structure is NULL, as lines; none without members."""
+    tests = [f"{struct}->{member} == NULL" for member in members]
+    lines = [""] if tests else []
+    for test in tests:
+        if len(lines[-1]) + len(test) > 76:
+            lines.append("")
+        lines[-1] += f" || {test}" if lines[-1] else test
+    return [f"{line} ||" for line in lines[:-1]] + lines[-1:]
+
+
+def _double(value: Fraction) -> str:
+    return repr(float(value))
+
+
+def header(program: Program, interface: Interface) -> str:
     """`{stem}.h`: the same bytes for C and CUDA."""
-    plan, prefix = program.plan, functions.interface.prefix
+    plan, prefix = program.plan, interface.prefix
 
-    def members(items: object, lead: tuple[str, ...]) -> list[tuple[str, str]]:
-        return [(i.name, shape_words(lead, i.shape)) for i in items]  # type: ignore[attr-defined]
+    def members(items: Iterable[_Item], *lead: str) -> list[tuple[str, str]]:
+        return [(item.name, shape_words(lead, item.shape)) for item in items]
 
     biases = {param.name for param in plan.params if param.bias}
-    params = [
-        (name, words + ("; NULL: absent" if name in biases else ""))
-        for name, words in members(plan.params, ())
-    ]
     return render(
         "c/header.h.jinja",
         header=text.header(program.source, text.c_line),
         guard=f"{prefix.upper()}_H",
         prefix=prefix,
-        size_names=functions.interface.size_names,
-        constants=[(c.name, float(c.value)) for c in plan.constants],
-        params=params,
-        inputs=members(plan.inputs, ("T", "B")),
-        states=members(plan.states, ("B",)),
-        initial=[(s.name, _initial(s.initial)) for s in plan.states],
+        size_names=interface.size_names,
+        constants=[(constant.name, _double(constant.value)) for constant in plan.constants],
+        params=[
+            (name, shape, "; NULL: absent" if name in biases else "")
+            for name, shape in members(plan.params)
+        ],
+        inputs=members(plan.inputs, "T", "B"),
+        states=members(plan.states, "B"),
+        initial=[(state.name, _initial(state.initial)) for state in plan.states],
+        learned=any(state.initial.param for state in plan.states),
         output=shape_words(("T", "B"), plan.output_shape),
         output_name=plan.output,
         backward=program.backward is not None,
     )
 
 
-def _initial(initial: object) -> str:
-    param = getattr(initial, "param", None)
-    return f"the parameter {param}" if param else f"{float(getattr(initial, 'value', 0)):g}"
-
-
-def module(program: Program, functions: Functions, stem: str, template: str, **more: object) -> str:
-    """The module with the functions' bodies."""
-    forward = functions.forward()
-    backward = functions.backward() if program.backward is not None else []
-    layout = functions.layout()
-    interface = functions.interface
-    shapes = [array.shape for array in functions.arrays.values()]
-    if "kernels" in more:
-        more["kernels"] = list(more["kernels"])  # type: ignore[call-overload]
-    code = "\n".join([*forward, *backward, *map(str, more.get("kernels", ()))])  # type: ignore[call-overload]
-    helpers = [
-        name
-        for name in ("sigmoid", "softplus", "sign", "max", "min", "gemm")
-        if f"gatec_{name}(" in code
-    ]
-    used_sizes = [name for name in interface.size_names if any(name in line for line in layout)]
-    biases = {p.name for p in program.plan.params if p.bias}
-    return render(
-        template,
-        header=text.header(program.source, text.c_line),
-        stem=stem,
-        prefix=interface.prefix,
-        local=interface.local,
-        arrays=list(functions.arrays),
-        layout=layout,
-        used_sizes=used_sizes,
-        size_names=interface.size_names,
-        negative=[dim_text(d) for d in negative_dims(program.plan, shapes)],
-        required=[p.name for p in program.plan.params if p.name not in biases],
-        inputs=[item.name for item in program.plan.inputs],
-        constants=bool(program.plan.constants),
-        has_params=bool(program.plan.params),
-        forward=forward,
-        backward=backward,
-        helpers=helpers,
-        **more,
-    )
+def _initial(initial: Initial) -> str:
+    return f"the parameter {initial.param}" if initial.param else f"{float(initial.value):g}"

@@ -1,7 +1,7 @@
-"""Equations as tasks: loops over units, and products.
+"""Groups of statements as tasks: kernels over rows and units, products, copies.
 
-Pointwise equations of one shape that follow each other become one fused loop; what only that
-loop reads is a local variable. A product of a parameter with the rows of a batch is one GEMM.
+A kernel is a function of the generated code, on the host or on a device; products, copies and
+sums over rows are calls of the helpers that each target's template holds.
 """
 
 from __future__ import annotations
@@ -10,36 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from gatec.backends import text
-from gatec.backends.c_family.expressions import Units, dim_text
-from gatec.expr import Apply, Concat, Dim, Expr, Ref, Shape, Slice
-from gatec.ir import Equation
-from gatec.ops import OPS, Kind
-from gatec.passes.common import nodes
-
-
-@dataclass
-class Loop:
-    """`lines`, once per row and unit of a shape; `scalars` are their local variables."""
-
-    rows: str | None  # the number of rows; None where the value has no batch
-    shape: Shape
-    lines: list[str]
-    comments: list[str] = field(default_factory=list)
-    scalars: set[str] = field(default_factory=set)
-
-
-@dataclass
-class Product:
-    """`target[m, n] = sum over k of a[m, k] * b[k, n]`: pointer, row and column stride."""
-
-    sizes: tuple[str, str, str]
-    a: tuple[str, str, str]
-    b: tuple[str, str, str]
-    target: str
-    comments: list[str] = field(default_factory=list)
-
-
-Task = Loop | Product
+from gatec.backends.c_family.expressions import Loop, Units, View
+from gatec.backends.c_family.indices import Index, count_text, dim_text, place, product
+from gatec.backends.c_family.statements import Statement, Target
+from gatec.expr import Apply, Dim, Expr, Ref, Shape
+from gatec.ops import MULTIPLICATIVE
 
 
 @dataclass(frozen=True)
@@ -49,169 +24,198 @@ class Names:
     row: str
     unit: str
     column: str
+    at: str
     term: str
     term_2: str
-    sum: str
+    total: str
 
-    @property
-    def index(self) -> tuple[str, str]:
-        return (self.unit, self.column)
+    def index(self, rank: int) -> tuple[Index, ...]:
+        return tuple(map(Index, (self.unit, self.column)[:rank]))
+
+
+@dataclass
+class Kernel:
+    """`lines` of code for every row and unit of a shape.
+
+    Where there are `terms`, `total` is first the sum (or the maximum) of `term` over them.
+    """
+
+    rows: str | None  # the number of rows; None where the value has no batch
+    shape: Shape
+    lines: list[str]
+    written: list[str]  # the arrays that the lines write to
+    shapes: dict[str, str]  # arrays and their shapes in words
+    terms: list[tuple[str, str]] = field(default_factory=list)  # index and number
+    term: str = ""
+    maximum: bool = False
+    # Whether neighbouring terms lie beside each other in memory (and not neighbouring units).
+    along: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A helper of the template, called with arguments."""
+
+    helper: str
+    args: tuple[str, ...]
+
+
+Task = Kernel | Call
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where equations are computed: how arrays are called there and how many rows there are."""
+    """Where statements are computed: what arrays are called there and how many rows there are.
+
+    `optional` says which parameters may be absent; `lead` is the batch of arrays in words.
+    """
 
     array: Callable[[Ref], str]
+    optional: Callable[[Ref], bool]
     rows: str
+    lead: str
     names: Names
+    # Whether copies that can share a loop do: in the time loop a launch costs more than a copy.
+    fuse_copies: bool = False
 
 
-def tasks(equations: list[Equation], place: Place, stored: Callable[[str], bool]) -> list[Task]:
-    """The tasks of equations of one phase, in order; `stored` values need their array."""
-    made: list[Task] = []
-    for group in _groups(equations):
-        made += _Group(group, place, stored, _readers(equations, group)).tasks()
-    return made
-
-
-def _groups(equations: Iterable[Equation]) -> list[list[Equation]]:
-    groups: list[list[Equation]] = []
-    for equation in equations:
-        last = groups[-1] if groups else []
-        if last and _pointwise(equation.value) and _fits(equation, last):
-            last.append(equation)
-        else:
-            groups.append([equation])
-    return groups
-
-
-def _pointwise(expr: Expr) -> bool:
-    for node in nodes(expr):
-        if isinstance(node, Concat):
-            return False
-        if isinstance(node, Apply) and node.op not in ("outer", "transpose"):
-            if OPS[node.op].kind is not Kind.POINTWISE:
-                return False
-    return True
-
-
-def _fits(equation: Equation, group: list[Equation]) -> bool:
-    """Whether an equation reads the group's values at its own unit only."""
-    first = group[0].value
-    if not _pointwise(first) or equation.value.shape != first.shape:
-        return False
-    if equation.value.batched != first.batched:
-        return False
-    members = {member.name for member in group}
-    for node in nodes(equation.value):
-        moves = isinstance(node, Slice) or (
-            isinstance(node, Apply) and node.op in ("outer", "transpose")
-        )
-        if moves and any(
-            isinstance(inner, Ref) and inner.kind == "var" and inner.name in members
-            for inner in nodes(node)
-        ):
-            return False
-    return True
-
-
-def _readers(equations: Iterable[Equation], group: list[Equation]) -> set[str]:
-    """What equations outside the group read."""
-    inside = {equation.name for equation in group}
-    return {
-        node.name
-        for equation in equations
-        if equation.name not in inside
-        for node in nodes(equation.value)
-        if isinstance(node, Ref) and node.kind == "var"
-    }
+def tasks(groups: Iterable[list[Statement]], place: Place) -> list[Task]:
+    """The tasks of statements that are grouped for one loop each, in their order."""
+    return [task for group in groups for task in _Group(group, place).tasks()]
 
 
 class _Group:
-    def __init__(
-        self,
-        equations: list[Equation],
-        place: Place,
-        stored: Callable[[str], bool],
-        read: set[str],
-    ) -> None:
-        self.equations, self.place = equations, place
-        fused = _pointwise(equations[0].value)
-        names = {equation.name for equation in equations}
-        self.local = {n for n in names if fused and not stored(n) and n not in read}
-        self.units = Units(place.array, self._scalar, place.names.row)
+    def __init__(self, statements: list[Statement], place: Place) -> None:
+        self.statements, self.place = statements, place
+        first = statements[0]
+        self.batched = first.batched
+        self.shape = first.value.shape
+        self.local = {s.name for s in statements if s.is_loop and not s.targets}
+        self.index = place.names.index(len(self.shape))
+        names = place.names
+        loop = Loop(names.row, self.index, self.shape, self.batched, names.at)
+        self.shapes: dict[str, str] = {}
+        self.units = Units(self._array, self._scalar, place.optional, loop)
 
     def _scalar(self, ref: Ref) -> str | None:
         return ref.name if ref.kind == "var" and ref.name in self.local else None
 
+    def _array(self, ref: Ref) -> str:
+        return self._known(self.place.array(ref), ref.shape, ref.batched)
+
+    def _known(self, array: str, shape: Shape, batched: bool) -> str:
+        """The array, its shape noted for the kernel's comment."""
+        lead = (self.place.lead,) if batched else ()
+        self.shapes[array] = f"({', '.join([*lead, *map(str, shape)]) or '1'})"
+        return array
+
     def tasks(self) -> list[Task]:
-        first = self.equations[0]
-        if _pointwise(first.value):
-            return [self._loop()]
-        made = self._single(first)
-        made[0].comments[:0] = _comments(first)
-        return made
+        if not self.statements[0].is_loop:
+            (statement,) = self.statements
+            return self._alone(statement)
+        alone = len(self.statements) == 1 or not self.place.fuse_copies
+        copies = [self._copies(s) for s in self.statements] if alone else [None]
+        if all(copy is not None for copy in copies):
+            return [call for copy in copies for call in copy or ()]
+        return [self._loop()]
 
-    def _index(self, shape: Shape) -> tuple[str, ...]:
-        return self.place.names.index[: len(shape)]
+    # --- Loops ------------------------------------------------------------------------------
 
-    def _loop(self) -> Loop:
-        first = self.equations[0].value
-        index = self._index(first.shape)
+    def _loop(self) -> Kernel:
         lines: list[str] = []
-        for equation in self.equations:
-            lines += _comments(equation)
-            code = self.units.value(equation.value, index).text
-            if equation.name in self.local:
-                lines.append(f"const real {equation.name} = {code};")
-            else:
-                lines.append(f"{self.units.value(equation.ref, index).text} = {code};")
-        return Loop(self._rows(first), first.shape, lines, scalars=self.local)
+        for statement in self.statements:
+            lines += _comment(statement)
+            code = self.units.value(statement.value, self.index).text
+            if not statement.targets:
+                lines.append(f"const real {statement.name} = {code};")
+            lines += self._stores(statement, code)
+        return self._kernel(lines)
 
-    def _rows(self, expr: Expr) -> str | None:
-        return self.place.rows if expr.batched else None
+    def _stores(self, statement: Statement, code: str) -> list[str]:
+        lines = []
+        for target in statement.targets:
+            element = self._element(target)
+            lines.append(f"{element} = {code};")
+            code = element
+        return lines
 
-    def _single(self, equation: Equation) -> list[Task]:
-        value = equation.value
-        if isinstance(value, Concat):
-            return self._concat(equation, value)
-        assert isinstance(value, Apply), equation.name
-        product = self._product(equation, value)
-        return [product] if product else [self._reduction(equation, value)]
+    def _element(self, target: Target) -> str:
+        index = list(self.index)
+        if len(target.shape) > len(index):
+            # A scalar that is one unit of a vector.
+            (start,) = (target.start,)
+            array = self._known(target.array, target.shape, target.batched)
+            row = self.place.names.row if target.batched else None
+            return f"{array}[{_unit(row, start, target.shape)}]"
+        if index:
+            index[target.axis] = index[target.axis].moved(target.start)
+        array = self._known(target.array, target.shape, target.batched)
+        return self.units.element(array, tuple(index), target.shape, target.batched)
 
-    def _concat(self, equation: Equation, value: Concat) -> list[Task]:
+    def _kernel(self, lines: list[str], **more: object) -> Kernel:
+        written = [target.array for s in self.statements for target in s.targets]
+        rows = self.place.rows if self.batched else None
+        written = list(dict.fromkeys(written))
+        return Kernel(rows, self.shape, lines, written, self.shapes, **more)  # type: ignore[arg-type]
+
+    # --- Copies -----------------------------------------------------------------------------
+
+    def _copies(self, statement: Statement) -> list[Task] | None:
+        """A statement that only moves values, as calls; None where it computes something."""
+        value = statement.value
+        view = self.units.view(value, absent=True)
+        if view is None or not statement.targets or statement.text:
+            return None
         made: list[Task] = []
-        start = Dim()
-        for arg in value.args:
-            shape = arg.shape or (Dim((), 1),)
-            index = self._index(shape)
-            moved = list(index)
-            if start != Dim():
-                moved[value.axis] = f"{dim_text(start)} + {index[value.axis]}"
-            target = self.units.value(equation.ref, tuple(moved)).text
-            code = self.units.value(arg, index if arg.shape else ()).text
-            made.append(Loop(self._rows(value), shape, [f"{target} = {code};"]))
-            start = start + shape[value.axis]
+        for target in statement.targets:
+            args = self._copy(value, view, target)
+            if args is None:
+                return None
+            made.append(Call("copy", args))
         return made
 
-    def _product(self, equation: Equation, value: Apply) -> Product | None:
-        """The GEMM of an equation, or None where it is none."""
-        target = self.place.array(equation.ref)
+    def _copy(self, value: Expr, view: View, target: Target) -> tuple[str, ...] | None:
+        """The arguments of a copy in two dimensions, or None where it has more."""
+        all_units = count_text(value.shape)
+        array = target.array
+        if target.start != Dim():
+            stride = count_text(target.shape[target.axis + 1 :])
+            array += " + " + product(dim_text(target.start), stride)
+        if target.batched:
+            rows, target_row = self.place.rows, count_text(target.shape)
+            if value.rank < 2:
+                column = view.strides[0] if view.strides else "1"
+            elif view.whole and value.shape == target.shape:
+                column = "1"
+            else:
+                return None
+            return (rows, all_units, array, target_row, view.pointer, view.row_stride, column)
+        if value.rank < 2:
+            column = view.strides[0] if view.strides else "1"
+            return ("1", all_units, array, all_units, view.pointer, all_units, column)
+        m, n = map(dim_text, value.shape)
+        target_row = count_text(target.shape[1:])
+        return (m, n, array, target_row, view.pointer, *view.strides)
+
+    # --- Products and reductions ------------------------------------------------------------
+
+    def _alone(self, statement: Statement) -> list[Task]:
+        value = statement.value
+        assert isinstance(value, Apply), statement.name
+        first, *others = statement.targets
+        call = self._product(statement, value, first.array) or self._row_sum(value, first.array)
+        if call is None:
+            return [self._reduction(statement, value)]
+        source = Ref("var", statement.name, value.shape, 0, value.batched)
+        view = View(first.array, [], ["1"], count_text(value.shape) if value.batched else "0")
+        copies = [Call("copy", self._copy(source, view, t) or ()) for t in others]
+        return [call, *copies]
+
+    def _product(self, statement: Statement, value: Apply, target: str) -> Call | None:
+        """The call of the GEMM, or None where it is none."""
         if value.op == "batch_sum":
-            (outer,) = value.args
-            if not isinstance(outer, Apply) or outer.op != "outer":
-                return None
-            u, v = (self.units.view(arg) for arg in outer.args)
-            if u is None or v is None:
-                return None
-            m, n = map(dim_text, outer.shape)
-            return Product(
-                (m, n, self.place.rows),
-                (u.pointer, u.strides[0], u.row_stride),
-                (v.pointer, v.row_stride, v.strides[0]),
-                target,
-            )
+            return self._outer_sum(value, target)
         if value.op not in ("matvec", "matmul") or value.args[0].batched:
             return None
         a, b = (self.units.view(arg) for arg in value.args)
@@ -219,73 +223,101 @@ class _Group:
             return None
         n, k = map(dim_text, value.args[0].shape)
         if value.op == "matvec":
-            rows = self.place.rows if value.batched else "1"
-            return Product(
-                (rows, n, k),
-                (b.pointer, b.row_stride, b.strides[0]),
-                (a.pointer, a.strides[1], a.strides[0]),
-                target,
-            )
+            rows, row_stride = (self.place.rows, b.row_stride) if value.batched else ("1", k)
+            bias = "NULL"
+            if statement.bias is not None:
+                given = self.units.view(statement.bias, absent=True)
+                assert given is not None
+                bias = given.pointer
+            left = (b.pointer, row_stride, b.strides[0])
+            right = (a.pointer, a.strides[1], a.strides[0])
+            return Call("gemm", (rows, n, k, target, bias, *left, *right))
         if value.batched:
             return None
         columns = dim_text(value.shape[1])
-        return Product(
-            (n, columns, k),
-            (a.pointer, *a.strides),
-            (b.pointer, *b.strides),
-            target,  # type: ignore[arg-type]
-        )
+        operands = (a.pointer, *a.strides, b.pointer, *b.strides)
+        return Call("gemm", (n, columns, k, target, "NULL", *operands))
 
-    def _reduction(self, equation: Equation, value: Apply) -> Loop:
-        """Sums and maxima: one unit of the result after the other."""
-        names = self.place.names
-        index = self._index(value.shape)
-        term = (names.term, names.term_2)
-        args = value.args
-        bounds: list[tuple[str, str]]
-        start, step = "0", "{0} += {1};"
+    def _outer_sum(self, value: Apply, target: str) -> Call | None:
+        """The sum over all rows of `u v^T`: the product of two matrices of rows."""
+        (outer,) = value.args
+        if not (isinstance(outer, Apply) and outer.op == "outer"):
+            return None
+        if not all(arg.batched for arg in outer.args):
+            return None
+        u, v = (self.units.view(arg) for arg in outer.args)
+        if u is None or v is None:
+            return None
+        m, n = map(dim_text, outer.shape)
+        left = (u.pointer, u.strides[0], u.row_stride)
+        right = (v.pointer, v.row_stride, v.strides[0])
+        return Call("gemm", (m, n, self.place.rows, target, "NULL", *left, *right))
+
+    def _row_sum(self, value: Apply, target: str) -> Call | None:
+        """The sum over all rows of values that lie beside each other."""
+        if value.op != "batch_sum" or not value.args[0].batched:
+            return None
+        view = self.units.view(value.args[0])
+        if view is None or (value.rank == 2 and not view.whole):
+            return None
+        args = (self.place.rows, count_text(value.shape), target, view.pointer, view.row_stride)
+        return Call("sum_rows", (*args, "0"))
+
+    def _reduction(self, statement: Statement, value: Apply) -> Kernel:
+        """Sums and maxima of views: one unit of the result after the other."""
+        names, args, index = self.place.names, value.args, self.index
+        term, term_2 = Index(names.term), Index(names.term_2)
+        left = right = None
         match value.op:
             case "matvec":
-                left = self.units.value(args[0], (*index, term[0]))
-                right = self.units.value(args[1], term[:1])
-                bounds = [(term[0], str(args[1].shape[0]))]
+                left, right = (*index, term), (term,)
             case "matmul":
-                left = self.units.value(args[0], (index[0], term[0]))
-                right = self.units.value(args[1], (term[0], index[1]))
-                bounds = [(term[0], str(args[1].shape[0]))]
+                left, right = (index[0], term), (term, index[1])
             case "dot":
-                left = self.units.value(args[0], term[:1])
-                right = self.units.value(args[1], term[:1])
-                bounds = [(term[0], str(args[0].shape[0]))]
-            case "batch_sum":
-                bounds = [(names.row, self.place.rows)]
+                left, right = (term,), (term,)
             case "sum" | "amax":
-                bounds = [(name, str(dim)) for name, dim in zip(term, args[0].shape, strict=False)]
-                if value.op == "amax":
-                    start, step = "-(real)INFINITY", "{0} = gatec_max({0}, {1});"
+                left = (term, term_2)[: args[0].rank]
+            case "batch_sum":
+                left = index
             case _:
                 raise TypeError(f"{value.op} is no root of an equation in C")
-        if value.op in ("matvec", "matmul", "dot"):
-            code = f"{left.bracketed(2)} * {right.bracketed(3)}"
+        if value.op == "batch_sum":
+            bounds = [(names.row, self.place.rows)]
+        elif right is None:
+            bounds = list(zip((names.term, names.term_2), map(str, args[0].shape), strict=False))
         else:
-            at = index if value.op == "batch_sum" else term[: args[0].rank]
-            code = self.units.value(args[0], at).text
-        lines = [f"real {names.sum} = {start};"]
-        for depth, (name, bound) in enumerate(bounds):
-            lines.append("    " * depth + f"for (size_t {name} = 0; {name} < {bound}; {name}++)")
-        lines.append("    " * len(bounds) + step.format(names.sum, code))
-        lines.append(f"{self.units.value(equation.ref, index).text} = {names.sum};")
-        return Loop(self._rows(value), value.shape, lines)
+            bounds = [(names.term, str(args[1].shape[0]))]
+        code = self.units.value(args[0], left)
+        along = self._along(args[0], left, bounds[-1][0])
+        if right is not None:
+            other = self.units.value(args[1], right)
+            texts = code.bracketed(MULTIPLICATIVE), other.bracketed(MULTIPLICATIVE + 1)
+            text_ = " * ".join(texts)
+        else:
+            text_ = code.text
+        total = names.total
+        if statement.bias is not None:
+            total += f" + {self.units.value(statement.bias, index).text}"
+        lines = [*_comment(statement), *self._stores(statement, total)]
+        return self._kernel(
+            lines, terms=bounds, term=text_, maximum=value.op == "amax", along=along
+        )
+
+    def _along(self, operand: Expr, index: tuple[Index, ...], term: str) -> bool:
+        """Whether neighbouring terms of an operand lie beside each other."""
+        view = self.units.view(operand)
+        if view is None:
+            return False
+        if not index or term == self.place.names.row:
+            return view.row_stride == "1"
+        strides = dict(zip((at.name for at in index), view.strides, strict=True))
+        return strides.get(term) == "1"
 
 
-def _comments(equation: Equation) -> list[str]:
-    return text.c_comment(equation.text, 12) if equation.text else []
+def _unit(row: str | None, start: Dim, shape: Shape) -> str:
+    """The number of the unit `start` of a vector."""
+    return place(row, (Index("0", start),), shape).removesuffix(" + 0")
 
 
-def copy(source: Ref, array: str, target: str, place: Place) -> Loop:
-    """All rows of a value to another array, repeated where the value has no batch."""
-    index = place.names.index[: source.rank]
-    value = Units(lambda _: array, lambda _: None, place.names.row).value(source, index)
-    flat = Ref("var", "", source.shape, 0, True)
-    into = Units(lambda _: target, lambda _: None, place.names.row).value(flat, index)
-    return Loop(place.rows, source.shape, [f"{into.text} = {value.text};"])
+def _comment(statement: Statement) -> list[str]:
+    return text.c_comment(statement.text, 12) if statement.text else []

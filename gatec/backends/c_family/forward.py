@@ -1,0 +1,201 @@
+"""The body of `forward`."""
+
+from __future__ import annotations
+
+from gatec.backends.c_family.dialect import words
+from gatec.backends.c_family.expressions import number
+from gatec.backends.c_family.function import (
+    Body,
+    Module,
+    block,
+    condition,
+    section,
+    state_of,
+    store,
+)
+from gatec.backends.c_family.indices import count_text, product
+from gatec.backends.c_family.statements import Statement, Target
+from gatec.backends.c_family.storage import Slots
+from gatec.expr import Ref, Shape
+from gatec.ir import Equation, Phase, State
+
+
+class Forward(Body):
+    """Parameters alone; then, chunk by chunk, the inputs alone and the loop over time."""
+
+    def __init__(self, module: Module) -> None:
+        super().__init__(module, module.program.plan.equations)
+        self.read_outside |= module.kept
+        self.owner = state_of(self.plan.states, self.equations)
+        self.roots = {self.plan.output, *(state.update for state in self.plan.states)}
+
+    # --- Where values are -----------------------------------------------------------------------
+
+    def array(self, ref: Ref, phase: Phase) -> str:
+        step = phase is Phase.STEP
+        match ref.kind:
+            case "input":
+                return f"{ref.name}_t" if step else self.module.interface.chunk_of[ref.name]
+            case "state":
+                return f"{ref.name}_prev_t"
+            case "var":
+                return f"{ref.name}_t" if step and ref.batched else ref.name
+        return ref.name
+
+    def home(self, equation: Equation) -> Target:
+        name, shape, batched = equation.name, equation.value.shape, equation.value.batched
+        if equation.phase is not Phase.STEP:
+            slots = Slots.CHUNK if batched else Slots.ONE
+            self.storage.reserve(name, slots, shape, batched)
+            self.outer.add(name, self.storage.pointer(name))
+            if batched:
+                since = f"({self.local['t']} - {self.local['first']})"
+                self._step(name, name, since, shape, const=True)
+            return Target(name, shape, batched)
+        if name in self.module.kept:
+            self.storage.reserve(name, Slots.KEPT, shape, batched)
+            self.outer.add(name, self.storage.pointer(name))
+            self._step(name, name, self.local["slot"], shape)
+        else:
+            self.storage.reserve(name, Slots.ONE, shape, batched)
+            place = f"{self.local['memory']} + {self.local['layout']}.{name}"
+            self.outer.add(f"{name}_t", f"real *const {name}_t = {place};")
+        return Target(f"{name}_t", shape, batched)
+
+    def fixed(self, equation: Equation) -> tuple[Target, ...]:
+        """States' arrays and the outputs."""
+        if equation.phase is not Phase.STEP:
+            return (self.home(equation),) if equation.name in self.roots else ()
+        name, shape = equation.name, equation.value.shape
+        found: list[Target] = []
+        if name in self.owner:
+            base = f"{self.owner[name].name}_prev"
+            self._step(name, base, self.local["after"], shape)
+            found.append(Target(f"{name}_t", shape, True))
+            found += [
+                self._next(state)
+                for state in self.plan.states
+                if state.update == name and state is not self.owner[name]
+            ]
+        elif name in self.module.kept:
+            found.append(self.home(equation))
+        if name == self.plan.output:
+            if found:
+                found.append(self._output(shape))
+            else:
+                self._step(name, self.local["outputs"], self.local["t"], shape)
+                found.append(Target(f"{name}_t", shape, True))
+        return tuple(found)
+
+    def _next(self, state: State) -> Target:
+        """A state's new value, where it is a copy of another one."""
+        name = self.module.interface.next_of[state.name]
+        place = self.at(f"{state.name}_prev", self.local["after"], state.shape)
+        self.inner.add(name, f"real *const {name} = {place};")
+        return Target(name, state.shape, True)
+
+    def _output(self, shape: Shape) -> Target:
+        name = self.local["outputs"]
+        self._step(name, name, self.local["t"], shape)
+        return Target(f"{name}_t", shape, True)
+
+    def _step(self, name: str, base: str, slot: str, shape: Shape, const: bool = False) -> None:
+        """Declare the pointer to a step's values."""
+        kind = "const real" if const else "real"
+        self.inner.add(f"{name}_t", f"{kind} *const {name}_t = {self.at(base, slot, shape)};")
+
+    def _stores(self) -> list[Statement]:
+        """New states and outputs that no equation of the loop computes."""
+        stores: list[Statement] = []
+        for state in self.plan.states:
+            equation = self.equations[state.update]
+            if equation.phase is not Phase.STEP:
+                stores.append(store(equation.ref, self._next(state)))
+        output = self.equations[self.plan.output]
+        if output.phase is not Phase.STEP:
+            stores.append(store(output.ref, self._output(output.value.shape)))
+        return stores
+
+    # --- The body -------------------------------------------------------------------------------
+
+    def lines(self) -> list[str]:
+        """The statements after the checks."""
+        local = self.local
+        self._declare()
+        phases = {phase: [e for e in self.plan.equations if e.phase is phase] for phase in Phase}
+        once = self.phase(Phase.ONCE, phases[Phase.ONCE], "1", "Parameters alone")
+        before = self.phase(
+            Phase.SEQUENCE, phases[Phase.SEQUENCE], local["rows"], "All rows of a chunk"
+        )
+        step = self.phase(
+            Phase.STEP, phases[Phase.STEP], local["batch"], "One step", self._stores()
+        )
+        start = [line for state in self.plan.states for line in self._start(state)]
+        end = [line for state in self.plan.states for line in self._finish(state)]
+        body = section("Parameters alone.", once)
+        body += section("The states before the first step.", start)
+        body += ["", *self._loop(before, step)]
+        body += section("The states after the last step.", end)
+        return [*self.outer.used(body), *body]
+
+    def _declare(self) -> None:
+        local, plan = self.local, self.plan
+        self.param_pointers()
+        train, steps, batch, t = (local[n] for n in ("train", "steps", "batch", "t"))
+        chunk, newest, memory = (local[n] for n in ("chunk", "newest", "memory"))
+        self.outer.add(chunk, f"const size_t {chunk} = gatec_chunk({steps}, {batch}, {train});")
+        self.outer.add(newest, f"const size_t {newest} = {train} ? {steps} : {steps} % 2;")
+        self.outer.add(memory, f"real *const {memory} = (real *){local['workspace']};")
+        slots = {
+            "slot": f"{train} ? {t} : 0",
+            "before": f"{train} ? {t} : {t} % 2",
+            "after": f"{train} ? {t} + 1 : ({t} + 1) % 2",
+        }
+        for word, value in slots.items():
+            self.inner.add(local[word], f"const size_t {local[word]} = {value};")
+        for item in plan.inputs:
+            self._step(item.name, item.name, t, item.shape, const=True)
+        for state in plan.states:
+            name = f"{state.name}_prev"
+            self.storage.reserve(name, Slots.STATES, state.shape, True)
+            self.outer.add(name, self.storage.pointer(name))
+            self._step(name, name, local["before"], state.shape, const=True)
+
+    def _loop(self, before: list[str], step: list[str]) -> list[str]:
+        """The loop over time, inside one over chunks where something comes before it."""
+        local = self.local
+        t, first, end = local["t"], local["first"], local["end"]
+        steps, chunk, rows = local["steps"], local["chunk"], local["rows"]
+        inside = [*self.inner.used(step), *step]
+        if not before:
+            return block(f"for (size_t {t} = 0; {t} < {steps}; {t}++)", inside)
+        lines = [
+            f"const size_t {end} = {steps} - {first} < {chunk} ? {steps} : {first} + {chunk};",
+            f"const size_t {rows} = ({end} - {first}) * {local['batch']};",
+        ]
+        for item in self.plan.inputs:
+            name = self.module.interface.chunk_of[item.name]
+            if name in words(before):
+                place = self.at(item.name, first, item.shape)
+                lines.append(f"const real *const {name} = {place};")
+        lines += section("Inputs alone: all steps and rows of a chunk at once.", before)
+        lines += ["", *block(f"for (size_t {t} = {first}; {t} < {end}; {t}++)", inside)]
+        return block(f"for (size_t {first} = 0; {first} < {steps}; {first} += {chunk})", lines)
+
+    def _start(self, state: State) -> list[str]:
+        """A state before the first step: the caller's, or the cell's own."""
+        target, given = f"{state.name}_prev", f"{self.local['initial']}->{state.name}"
+        copied = self.copy(state.shape, target, given)
+        if state.initial.param is not None:
+            own = self.copy(state.shape, target, state.initial.param, repeat=True)
+        elif state.initial.value:
+            count = product(self.local["batch"], count_text(state.shape))
+            own = self.dialect.call("fill", (count, target, number(state.initial.value)))
+        else:
+            return copied  # what is not given is copied as zeros
+        return [*condition(f"{given} != NULL", copied), "else", *("    " + line for line in own)]
+
+    def _finish(self, state: State) -> list[str]:
+        target = f"{self.local['last']}->{state.name}"
+        source = self.at(f"{state.name}_prev", self.local["newest"], state.shape)
+        return condition(f"{target} != NULL", self.copy(state.shape, target, source))

@@ -1,0 +1,188 @@
+"""What the bodies of `forward` and `backward` have in common: phases become calls and kernels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gatec.backends.c_family.dialect import Dialect, indented
+from gatec.backends.c_family.indices import count_text, product
+from gatec.backends.c_family.interface import Interface
+from gatec.backends.c_family.kernels import Kernels
+from gatec.backends.c_family.statements import Statement, Target, biased, grouped, statements
+from gatec.backends.c_family.storage import Scope, Storage
+from gatec.backends.c_family.tasks import Place, tasks
+from gatec.expr import Concat, Expr, Ref, Shape
+from gatec.ir import Equation, Phase, Program, State
+from gatec.passes.common import refs
+
+
+@dataclass(frozen=True)
+class Module:
+    """What the functions of one generated file share."""
+
+    program: Program
+    interface: Interface
+    dialect: Dialect
+    storage: Storage
+    kernels: Kernels
+    # Forward equations that the way back reads.
+    kept: frozenset[str]
+
+
+class Body(ABC):
+    """The body of one function. `outer` and `inner` are the declarations outside of the loop over
+    time and inside of it."""
+
+    def __init__(self, module: Module, equations: Iterable[Equation]) -> None:
+        self.module = module
+        self.plan = module.program.plan
+        self.local = module.interface.local
+        self.storage, self.dialect = module.storage, module.dialect
+        self.equations = {equation.name: equation for equation in equations}
+        self.phase_of = {name: equation.phase for name, equation in self.equations.items()}
+        self.readers: Counter[str] = Counter()
+        self.reading_phases: dict[str, set[Phase]] = {}
+        for equation in self.equations.values():
+            for name in {ref.name for ref in refs(equation.value, "var")}:
+                self.readers[name] += 1
+                self.reading_phases.setdefault(name, set()).add(equation.phase)
+        # What is read by code that no phase's loops are part of.
+        self.read_outside: set[str] = set()
+        self.outer, self.inner = Scope(), Scope()
+        self.optional = {param.name for param in self.plan.params if param.bias}
+
+    # --- What the two functions do in their own way ------------------------------------------
+
+    @abstractmethod
+    def array(self, ref: Ref, phase: Phase) -> str:
+        """The name of the array of a reference, for code of a phase."""
+
+    @abstractmethod
+    def home(self, equation: Equation) -> Target:
+        """Where an equation's values go; reserves and declares what that takes."""
+
+    @abstractmethod
+    def fixed(self, equation: Equation) -> tuple[Target, ...]:
+        """Where an equation's values go whoever reads them: states, results."""
+
+    # --- Phases -------------------------------------------------------------------------------
+
+    def phase(
+        self,
+        phase: Phase,
+        equations: Iterable[Equation],
+        rows: str,
+        title: str,
+        stores: Iterable[Statement] = (),
+    ) -> list[str]:
+        """The statements that run equations of one phase, and then `stores`."""
+        made = [*self._statements(phase, equations), *stores]
+        groups = self._homes(grouped(made))
+        lead = rows if phase is Phase.STEP else self.local["rows"]
+        place = Place(
+            lambda ref: self.array(ref, phase),
+            lambda ref: ref.kind == "param" and ref.name in self.optional,
+            rows,
+            lead,
+            self.module.interface.names,
+            fuse_copies=phase is Phase.STEP,
+        )
+        return self.module.kernels.start(tasks(groups, place), self.stem(phase), title)
+
+    def stem(self, phase: Phase) -> str:
+        return f"gatec_{type(self).__name__.lower()}_{phase.value}"
+
+    def _statements(self, phase: Phase, equations: Iterable[Equation]) -> list[Statement]:
+        made: list[Statement] = []
+        free: set[str] = set()
+        for equation in equations:
+            targets = self.fixed(equation)
+            elsewhere = self.reading_phases.get(equation.name, set()) - {phase}
+            if not targets and not elsewhere and equation.name not in self.read_outside:
+                free.add(equation.name)
+            elif not targets:
+                targets = (self.home(equation),)
+            if isinstance(equation.value, Concat) and not targets:
+                targets = (self.home(equation),)
+            made += statements(equation, targets)
+        return biased(made, self.readers, free)
+
+    def _homes(self, groups: list[list[Statement]]) -> list[list[Statement]]:
+        """The groups, with arrays for what other groups read and for products."""
+        outside: set[str] = set()
+        for group in groups:
+            own = {s.name for s in group if s.whole}
+            outside |= {name for s in group for name in s.reads() - own}
+        return [[self._housed(s, outside) for s in group] for group in groups]
+
+    def _housed(self, statement: Statement, outside: set[str]) -> Statement:
+        if statement.targets or (statement.is_loop and statement.name not in outside):
+            return statement
+        return replace(statement, targets=(self.home(self.equations[statement.name]),))
+
+    # --- Lines --------------------------------------------------------------------------------
+
+    def units(self, shape: Shape) -> str:
+        """The number of units of one step."""
+        return product(self.local["batch"], count_text(shape))
+
+    def at(self, base: str, slot: str, shape: Shape) -> str:
+        """The place of a step in an array of steps."""
+        return f"{base} + {product(slot, self.units(shape))}"
+
+    def copy(self, shape: Shape, target: str, source: str, *, repeat: bool = False) -> list[str]:
+        """A copy of the rows of one step; with `repeat`, of one row to all."""
+        count = count_text(shape)
+        args = (self.local["batch"], count, target, count, source, "0" if repeat else count, "1")
+        return self.dialect.call("copy", args)
+
+    def param_pointers(self) -> None:
+        """Declare sizes, constants and parameters."""
+        local = self.local
+        for name in (local["steps"], local["batch"], *self.module.interface.size_names):
+            self.outer.add(name, f"const size_t {name} = {local['sizes']}->{name};")
+        for constant in self.plan.constants:
+            given = local["constants"]
+            self.outer.add(
+                constant.name, f"const real {constant.name} = (real){given}->{constant.name};"
+            )
+        for param in self.plan.params:
+            self.outer.add(
+                param.name, f"const real *const {param.name} = {local['params']}->{param.name};"
+            )
+        for item in self.plan.inputs:
+            self.outer.add(
+                item.name, f"const real *const {item.name} = {local['inputs']}->{item.name};"
+            )
+
+
+def state_of(plan_states: Iterable[State], equations: dict[str, Equation]) -> dict[str, State]:
+    """The equations of the loop whose values are written to a state's own array."""
+    owners: dict[str, State] = {}
+    for state in plan_states:
+        if equations[state.update].phase is Phase.STEP:
+            owners.setdefault(state.update, state)
+    return owners
+
+
+def store(value: Expr, *targets: Target) -> Statement:
+    """A value that goes to another place, too."""
+    return Statement("", value, targets)
+
+
+def section(title: str, lines: list[str]) -> list[str]:
+    return ["", f"/* {title} */", *lines] if lines else []
+
+
+def block(head: str, lines: list[str]) -> list[str]:
+    return [f"{head} {{", *indented(lines), "}"]
+
+
+def condition(test: str, lines: list[str]) -> list[str]:
+    """`if` with brackets where there are more statements than one."""
+    if len(lines) == 1:
+        return [f"if ({test})", *indented(lines)]
+    return block(f"if ({test})", lines)
