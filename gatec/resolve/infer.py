@@ -7,7 +7,7 @@ assumes something. Conflicts are reported where two uses meet.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gatec.errors import Diagnostic, Note, Span
 from gatec.expr import Dim
@@ -72,7 +72,12 @@ class Inference:
         self._settle()
         while self._conventions.assume():
             self._settle()
-        self.solver.sizes.retry()
+        self.report_sizes()
+
+    def report_sizes(self) -> None:
+        """Report the sizes that turned out to differ."""
+        conflicts, self.solver.sizes.conflicts = self.solver.sizes.conflicts, []
+        self.diagnostics += [conflict.diagnostic() for conflict in conflicts]
 
     # --- words for messages -----------------------------------------------------------------------
 
@@ -116,12 +121,10 @@ class Inference:
     def _equate(self, quantity: Quantity, value: Typed) -> None:
         """A name has the kind of its right side."""
         left, right = quantity.type, value.type
-        if self.solver.unify(left, right):
-            return
-        self._failed.add(id(value))
-        words = self.solver.text(left), self.solver.text(right)
-        self.diagnostics.append(
-            Diagnostic(
+
+        def report() -> Diagnostic:
+            words = self.solver.text(left), self.solver.text(right)
+            return Diagnostic(
                 "E0302",
                 f"'{quantity.key}' is a {words[0]}, but this is a {words[1]}",
                 value.span,
@@ -132,7 +135,16 @@ class Inference:
                     ),
                 ),
             )
-        )
+
+        self._make_one(left, right, value, report)
+
+    def _make_one(
+        self, left: Type, right: Type, node: Typed, report: Callable[[], Diagnostic]
+    ) -> None:
+        """Unify two types. Where they cannot be one the report is an error, and the node is left."""
+        if not self.solver.unify(left, right, self.solver.differing(node.span)):
+            self._failed.add(id(node))
+            self.diagnostics.append(report())
 
     def _origin(self, type_: Type, fallback: Span) -> Span:
         return type_.root().origin or fallback
@@ -201,38 +213,36 @@ class Inference:
         )
 
     def _same_result(self, node: Typed, type_: Type) -> None:
-        if not self.solver.unify(node.type, type_):
-            self._failed.add(id(node))
-            self.diagnostics.append(
-                Diagnostic(
-                    "E0302",
-                    f"this is a {self.solver.text(type_)}, but a "
-                    f"{self.solver.text(node.type)} is needed here",
-                    node.span,
-                    "the two must have one kind and one size",
-                    (Note("what it must fit", self._origin(node.type, node.span)),),
-                )
+        def report() -> Diagnostic:
+            return Diagnostic(
+                "E0302",
+                f"this is a {self.solver.text(type_)}, but a "
+                f"{self.solver.text(node.type)} is needed here",
+                node.span,
+                "the two must have one kind and one size",
+                (Note("what it must fit", self._origin(node.type, node.span)),),
             )
+
+        self._make_one(node.type, type_, node, report)
 
     def _match(self, node: Typed, first: Typed, other: Typed) -> None:
         if first is other or first.type.root() is other.type.root() or id(node) in self._failed:
             return
-        if self.solver.unify(first.type, other.type):
-            return
-        self._failed.add(id(node))
-        texts = self.solver.text(first.type), self.solver.text(other.type)
-        verb = {"add": "added to", "div": "divided by", "compare": "compared with"}.get(
-            node.kind, "combined element by element with"
-        )
-        self.diagnostics.append(
-            Diagnostic(
+
+        def report() -> Diagnostic:
+            texts = self.solver.text(first.type), self.solver.text(other.type)
+            verb = {"add": "added to", "div": "divided by", "compare": "compared with"}.get(
+                node.kind, "combined element by element with"
+            )
+            return Diagnostic(
                 "E0303",
                 f"a {texts[0]} is {verb} a {texts[1]}",
                 other.span,
                 "element-wise operations need operands of one shape, or a scalar",
                 (Note(f"this is a {texts[0]}", first.span), *self._why(first), *self._why(other)),
             )
-        )
+
+        self._make_one(first.type, other.type, node, report)
 
     def _why(self, node: Typed) -> tuple[Note, ...]:
         if node.kind != "ref":
@@ -277,7 +287,9 @@ class Inference:
                 self._fail_concat(node)
                 return
             for dims in rows[1:]:
-                if not sizes.unify(dims[1 - axis], rows[0][1 - axis]):
+                if not sizes.unify(
+                    dims[1 - axis], rows[0][1 - axis], self.solver.differing(node.span)
+                ):
                     self._fail_concat(node)
                     return
             total = sum((dims[axis] for dims in rows), Dim())
@@ -306,7 +318,11 @@ class Inference:
         self.solver.set_rank(node.args[0].type, 1, node.span)
         root = node.args[0].type.root()
         if root.rank == 1 and self._first_time(node):
-            self.solver.sizes.unify(node.type.root().dims[0], root.dims[0])
+            sizes = node.type.root().dims[0], root.dims[0]
+            report = self.solver.differing(node.span)
+            if not self.solver.sizes.unify(*sizes, report):
+                self._failed.add(id(node))
+                self.diagnostics.append(report(*sizes))
 
     def _part(self, node: Typed) -> None:
         count = node.data[1]
@@ -315,27 +331,24 @@ class Inference:
         self.solver.set_rank(node.args[0].type, 1, node.span)
         self.solver.set_rank(node.type, 1, node.span)
         whole, part = node.args[0].type.root(), node.type.root()
-        if whole.rank == 1 and part.rank == 1:
-            if not self.solver.sizes.unify(whole.dims[0], part.dims[0] * count):
-                self._failed.add(id(node))
-                self.diagnostics.append(
-                    Diagnostic(
-                        "E0305",
-                        f"a {self.solver.text(whole)} cannot be cut into {count} parts of "
-                        f"size {self.solver.sizes.resolve(part.dims[0])}",
-                        node.span,
-                    )
-                )
-        else:
-            self._failed.add(id(node))
-            self.diagnostics.append(
-                Diagnostic(
-                    "E0305",
-                    f"a {self.solver.text(whole)} cannot be cut into {count} gates",
-                    node.span,
-                    "the right side of a stack must be a vector",
-                )
+
+        def report(*_: Dim) -> Diagnostic:
+            size = self.solver.size_text(part.dims[0]) if part.rank == 1 else "?"
+            what = f"parts of size {size}" if size != "?" else "equal parts"
+            return Diagnostic(
+                "E0305",
+                f"a {self.solver.text(whole)} cannot be cut into {count} {what}",
+                node.span,
+                "the right side of a stack is a vector with as many units as all its gates",
             )
+
+        if (
+            whole.rank != 1
+            or part.rank != 1
+            or not self.solver.sizes.unify(whole.dims[0], part.dims[0] * count, report)
+        ):
+            self._failed.add(id(node))
+            self.diagnostics.append(report())
 
     def _product(self, node: Typed) -> None:
         if node.settled is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatec.errors import Diagnostic, Note, Span
+from gatec.expr import Dim, Shape
 from gatec.resolve.quantities import Quantity
 from gatec.resolve.typed import Typed, is_parameter
 from gatec.resolve.types import Solver, Type
@@ -169,12 +170,13 @@ class _Folder:
         kind: str,
         left: Typed,
         right: Typed,
-        shape: tuple[object, ...],
-        inner: tuple[object, object] | None,
+        shape: Shape,
+        inner: tuple[Dim, Dim] | None,
         span: Span,
     ) -> Typed | None:
         sizes = self.solver.sizes
-        if inner is not None and not sizes.unify(*inner):  # type: ignore[arg-type]
+        report = self.solver.differing(span)
+        if inner is not None and not sizes.unify(*inner, report):
             texts = self.solver.text(left.type), self.solver.text(right.type)
             self._error(
                 "E0304",
@@ -184,8 +186,7 @@ class _Folder:
                 "the inner sizes must be equal",
             )
             return None
-        type_ = Type(len(shape), shape, span)  # type: ignore[arg-type]
-        return Typed(kind, type_, span, [left, right])
+        return Typed(kind, Type(len(shape), shape, span), span, [left, right])
 
     def _error(self, code: str, message: str, left: Typed, right: Typed, hint: str) -> None:
         texts = self.solver.text(left.type), self.solver.text(right.type)

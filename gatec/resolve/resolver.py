@@ -16,6 +16,7 @@ from gatec.resolve.infer import Inference
 from gatec.resolve.latex import latex
 from gatec.resolve.quantities import Definition, Quantity, Table
 from gatec.resolve.stacks import unstack
+from gatec.resolve.typed import nodes
 from gatec.resolve.types import Solver
 from gatec.syntax import Key, Mention, Module, Node, Symbol
 
@@ -61,7 +62,9 @@ class Resolver:
         self._check_used(states, output)
         if self.diagnostics:
             return None
-        self._name_sizes(states, output)
+        self._name_sizes(states, output, inference)
+        if self.diagnostics:
+            return None
         return self._build(order, states, output)
 
     def mentions(self) -> tuple[Mention, ...]:
@@ -161,16 +164,16 @@ class Resolver:
 
     def _moving(self) -> set[int]:
         """The quantities that change from step to step: not made of parameters alone."""
-        readers: dict[int, list[int]] = {}
-        moving = []
+        readers: dict[int, set[int]] = {}
+        found: set[int] = set()
         for quantity, value, _ in self.equations:
-            for node in _nodes(value):
+            for node in nodes(value):
                 if node.kind == "ref":
                     read, lag = node.data
-                    readers.setdefault(id(read), []).append(id(quantity))
+                    readers.setdefault(id(read), set()).add(id(quantity))
                     if read.kind == "input" or lag > 0:
-                        moving.append(id(quantity))
-        found = set(moving)
+                        found.add(id(quantity))
+        moving = list(found)
         while moving:
             for reader in readers.get(moving.pop(), ()):
                 if reader not in found:
@@ -229,7 +232,7 @@ class Resolver:
             return
         needed = {id(output), *map(id, states)}
         reads = {
-            id(quantity): {id(node.data[0]) for node in _nodes(value) if node.kind == "ref"}
+            id(quantity): {id(node.data[0]) for node in nodes(value) if node.kind == "ref"}
             for quantity, value, _ in self.equations
         }
         stack = list(needed)
@@ -288,7 +291,7 @@ class Resolver:
         reads = {
             key: [
                 id(node.data[0])
-                for node in _nodes(entry[1])
+                for node in nodes(entry[1])
                 if node.kind == "ref" and node.data[1] == 0 and id(node.data[0]) in by_id
             ]
             for key, entry in by_id.items()
@@ -336,7 +339,7 @@ class Resolver:
 
     # --- the cell -------------------------------------------------------------------------------
 
-    def _name_sizes(self, states: list[Quantity], output: Quantity) -> None:
+    def _name_sizes(self, states: list[Quantity], output: Quantity, inference: Inference) -> None:
         sizes = self.solver.sizes
         self.extra_sizes: list[Size] = []
         inputs = [q for q in self.table.quantities.values() if q.kind == "input"]
@@ -361,26 +364,19 @@ class Resolver:
                 Size("output_size", "output_size", None, "the output is no state")
             )
         self._default_sizes()
-        if not sizes.retry():
-            self._error(
-                "E0304",
-                "the sizes of this cell contradict each other",
-                self.table.definitions[0].equation.span,
-                "declare the shapes of its parameters",
-            )
+        inference.report_sizes()
+        self._report(inference.diagnostics)
 
     def _default_sizes(self) -> None:
         """Every size that nothing decides is hidden_size; sums of sizes follow from their parts."""
         sizes = self.solver.sizes
         types = [quantity.type for quantity in self.table.quantities.values()]
-        types += [node.type for _, value, _ in self.equations for node in _nodes(value)]
+        types += [node.type for _, value, _ in self.equations for node in nodes(value)]
         progress = True
         while progress:
-            totals = sizes.totals()
             for type_ in types:
                 for dim in type_.root().dims:
-                    if sizes.assign(dim, "hidden_size", totals):
-                        totals = sizes.totals()
+                    sizes.assign(dim, "hidden_size", totals=False)
             progress = sizes.force()
 
     def _name(self, quantity: Quantity) -> str:
@@ -559,21 +555,6 @@ class Resolver:
         notes: tuple[Note, ...] = (),
     ) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, hint, notes))
-
-
-def _nodes(root: Typed) -> list[Typed]:
-    """Every node under a typed node, settled products included."""
-    found, seen, stack = [], set(), [root]
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        found.append(node)
-        stack.extend(node.args)
-        if node.settled is not None:
-            stack.append(node.settled)
-    return found
 
 
 def _input_rank(quantity: Quantity) -> tuple[bool, int]:
