@@ -57,4 +57,4 @@ def _for(name: str, bound: str) -> str:
 
 def generate(program: Program, stem: str) -> dict[str, str]:
     """`{stem}.c` and `{stem}.h`."""
-    return files(program, stem, _C(), "c/module.c.jinja", f"{stem}.c")
+    return files(program, stem, _C, "c/module.c.jinja", f"{stem}.c")

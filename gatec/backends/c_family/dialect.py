@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gatec.backends.c_family.tasks import Call, Kernel, Names, Task
@@ -28,9 +28,16 @@ class Parameter:
 
 
 class Dialect(ABC):
-    """A target. `restrict` is its word for pointers that nothing else points to."""
+    """A target.
+
+    `restrict` is its word for pointers that nothing else points to; `local` are the local names
+    of the host's functions.
+    """
 
     restrict: str
+
+    def __init__(self, local: Mapping[str, str]) -> None:
+        self.local = local
 
     @abstractmethod
     def function(self, kernel: Kernel, parameters: Sequence[Parameter], names: Names) -> list[str]:
@@ -82,11 +89,19 @@ def indented(lines: Iterable[str], depth: int = 1) -> list[str]:
     return ["    " * depth + line if line else "" for line in lines]
 
 
-def body(kernel: Kernel, names: Names, at: str | None) -> list[str]:
-    """The lines inside a kernel's loops, with the number of the unit where it is used."""
-    used = words(kernel.lines)
-    first = [f"const size_t {names.at} = {at};"] if at and names.at in used else []
-    return [*first, *kernel.lines]
+def body(kernel: Kernel, names: Names, at: str) -> list[str]:
+    """The lines inside a kernel's loops; the unit's number has a name where it is used twice."""
+    place = re.compile(rf"\b{names.at}\b")
+    code = [not line.lstrip().startswith(("/*", "*")) for line in kernel.lines]
+    uses = sum(
+        len(place.findall(line)) for line, is_code in zip(kernel.lines, code, strict=True) if is_code
+    )
+    if uses > 1:
+        return [f"const size_t {names.at} = {at};", *kernel.lines]
+    return [
+        place.sub(at, line) if is_code else line
+        for line, is_code in zip(kernel.lines, code, strict=True)
+    ]
 
 
 def wrapped(lines: Iterable[str]) -> list[str]:
@@ -98,11 +113,12 @@ def wrapped(lines: Iterable[str]) -> list[str]:
         if len(line) <= WIDTH or comment:
             result.append(line)
         else:
-            result += _wrap(line[margin:], margin)
+            goes_on = bool(result) and result[-1].endswith(",")
+            result += _wrap(line[margin:], margin, 0 if goes_on else 4)
     return result
 
 
-def _wrap(code: str, margin: int) -> list[str]:
+def _wrap(code: str, margin: int, more: int) -> list[str]:
     lines: list[str] = []
     while len(code) + margin > WIDTH:
         cut = _cut(code, WIDTH - margin)
@@ -111,7 +127,7 @@ def _wrap(code: str, margin: int) -> list[str]:
         lines.append(" " * margin + code[:cut].rstrip())
         code = code[cut:].lstrip()
         if len(lines) == 1:
-            margin += 4
+            margin += more
     return [*lines, " " * margin + code]
 
 
@@ -119,16 +135,17 @@ def _cut(code: str, room: int) -> int | None:
     """Where to cut: as far outside of brackets as there is a place, then as late as there is."""
     depth, best = 0, None
     for position, char in enumerate(code[:room]):
+        # Never inside of an index where there is another place.
         if char in "([{":
-            depth += 1
+            depth += 10 if char == "[" else 1
         elif char in ")]}":
-            depth -= 1
+            depth -= 10 if char == "]" else 1
         after = code[position + 1 : position + 4]
         here = char == "," or after in (" + ", " - ", " * ", " / ", " ? ", " : ")
         start = char == "=" and code[position - 1 : position + 2] == " = "
         if (here or start) and position + 1 < len(code):
-            late = 10 if after in (" * ", " / ") else 5 if start else -0.5 if char == "," else 0
-            rank = (depth + late, -position)
+            late = 3.5 if start else 1 if after in (" * ", " / ") else -1 if char == "," else 0
+            rank = (2 * depth + late, -position)
             if best is None or rank <= best[0]:
                 best = (rank, position + 1)
     return None if best is None else best[1]

@@ -13,7 +13,7 @@ _LOCALS = """
 sizes constants params inputs initial outputs last workspace workspace_bytes train stream
 grad_outputs grad_last grad_params grad_inputs grad_initial
 steps batch rows chunk first end t slot before after newest memory layout queue status
-no_states nowhere defaults no_params no_inputs most placed outside bytes
+no_states nowhere defaults no_params no_inputs most placed outside bytes cublas
 """
 
 

@@ -28,7 +28,7 @@ from gatec.passes.common import refs
 # Helpers of the templates, each with those that it calls.
 _HELPERS = {
     "gemm": ("copy",),
-    "sum_rows": (),
+    "sum_rows": ("block_sum",),
     "copy": (),
     "fill": (),
     "or_zero": (),
@@ -50,10 +50,11 @@ class _Item(Protocol):
 
 
 def files(
-    program: Program, stem: str, dialect: Dialect, template: str, name: str
+    program: Program, stem: str, kind: type[Dialect], template: str, name: str
 ) -> dict[str, str]:
     """The module `name` of a target and `{stem}.h`, which is the same for C and CUDA."""
     interface = Interface(program)
+    dialect = kind(interface.local)
     storage = Storage(interface.local)
     kernels = Kernels(program, interface, dialect)
     module = Module(program, interface, dialect, storage, kernels, _kept(program))
@@ -66,6 +67,7 @@ def files(
     plan, local = program.plan, interface.local
     biases = {param.name for param in plan.params if param.bias}
     used = words([*forward, *backward, *layout])
+    helpers = _helpers([*forward, *backward, *code])
     values: dict[str, object] = {
         "header": text.header(program.source, text.c_line),
         "stem": stem,
@@ -85,7 +87,7 @@ def files(
         "functions": kernels.functions,
         "forward": forward,
         "backward": backward,
-        "helpers": _helpers([*forward, *backward, *code]),
+        "helpers": helpers,
     }
     return {name: render(template, **values), f"{stem}.h": header(program, interface)}
 
