@@ -1,0 +1,458 @@
+"""The search for a parameter map: parameters of one cell in terms of the other's.
+
+Each gate of `mine` (a function with parameters of its own) is taken for a gate of `theirs`, for
+its complement, for a constant, or for a limit; states are permuted and rescaled. Then everything
+that has to agree is linear in the parameters of `mine`, and is solved exactly. The search is not
+trusted: `prove.py` proves what it finds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from gatec.equivalence.linear import Combination, Row, System
+from gatec.equivalence.normal import Normaliser
+from gatec.equivalence.polynomials import Monomial, Poly, TooLarge
+from gatec.equivalence.sides import (
+    Side,
+    argument,
+    matrix_product,
+    mentions,
+    over,
+    parameter,
+    renamed,
+    with_params,
+)
+from gatec.expr import Apply, Broadcast, Concat, Const, Dim, Expr, Ref, Shape, Slice, call
+from gatec.ir import Cell
+from gatec.passes.common import nodes, zeros
+
+ONE = Const(Fraction(1))
+HALF = Const(Fraction(1, 2))
+SCALES = [Fraction(1), Fraction(-1), Fraction(2), Fraction(1, 2), Fraction(-2), Fraction(-1, 2)]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a gate of `mine` is taken for: an expression over `theirs`.
+
+    `sign` of its argument against that of the gate `of`; a constant has none. `limit` marks a
+    constant that is reached only as a parameter goes to infinity.
+    """
+
+    value: Expr
+    of: Expr | None
+    sign: int = 1
+    limit: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """A map: with `params` in place of its own, `mine` is `theirs`.
+
+    states  state of mine -> (state of theirs, scale): mine = scale * theirs
+    params  parameter of mine -> an expression in parameters of theirs
+    gates   gate of mine -> what it became, for the reader
+    limits  gates that are constant only in the limit
+    """
+
+    states: dict[str, tuple[str, Fraction]]
+    params: dict[str, Expr]
+    gates: dict[Expr, Target] = field(default_factory=dict)
+    limits: tuple[Expr, ...] = ()
+
+
+class Budget:
+    """A number of tries, so that a search takes as long on every machine."""
+
+    def __init__(self, tries: int) -> None:
+        self.left = tries
+
+    def spend(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+
+class Matcher:
+    """Searches maps from the parameters of `theirs` to those of `mine`."""
+
+    def __init__(self, mine: Cell, theirs: Cell, budget: Budget) -> None:
+        """Both cells `alive`, with constants in place and parameters of different names."""
+        self.mine, self.theirs, self.budget = mine, theirs, budget
+        self.unknown = frozenset(param.name for param in mine.params)
+        self.known = frozenset(param.name for param in theirs.params)
+        # How far the search got where it failed: gates and results settled, and the map so far.
+        self.furthest: Found | None = None
+        self._reached = (-1, -1)
+        self._mine: Side | None = None
+
+    def reached(self, gates: int, results: int, found: Found) -> None:
+        """Remember the map of the attempt that settled the most."""
+        if (gates, results) > self._reached:
+            self._reached, self.furthest = (gates, results), found
+
+    def prepared(self, mine: Cell) -> Side:
+        """The normal forms of `mine`, which most attempts share."""
+        if mine is not self.mine:
+            return Side.of(mine)
+        if self._mine is None:
+            self._mine = Side.of(mine)
+        return self._mine
+
+    def search(self, *, limits: bool = False) -> Iterator[Found]:
+        """Maps, the simplest first. With `limits`, those that need a limit."""
+        for states in self._state_maps():
+            for fixed in self._fixings():
+                mine = with_params(self.mine, fixed) if fixed else self.mine
+                try:
+                    attempt = _Attempt(self, mine, states, limits)
+                    for found in attempt.search():
+                        params = {**found.params, **fixed}
+                        yield replace(found, params=params)
+                except TooLarge:
+                    continue
+                if self.budget.left < 0:
+                    return
+
+    def _state_maps(self) -> Iterator[dict[str, tuple[str, Fraction]]]:
+        """Bijections of states of equal shapes, those in order and unscaled first."""
+        mine, theirs = self.mine.states, self.theirs.states
+        if len(mine) != len(theirs):
+            return
+        orders = [
+            order
+            for order in itertools.islice(itertools.permutations(theirs), 720)
+            if all(m.shape == t.shape for m, t in zip(mine, order, strict=True))
+        ]
+        names = {state.name for state in mine}
+
+        def strange(order: tuple) -> int:  # type: ignore[type-arg]
+            return sum(
+                m.name != t.name and t.name in names for m, t in zip(mine, order, strict=True)
+            )
+
+        orders.sort(key=strange)
+        plain = (Fraction(1),) * len(mine)
+        scales = [plain] + [
+            s
+            for s in itertools.islice(itertools.product(SCALES, repeat=len(mine)), 300)
+            if s != plain
+        ]
+        for scale in scales:
+            for order in orders:
+                yield {m.name: (t.name, c) for m, t, c in zip(mine, order, scale, strict=True)}
+
+    def _fixings(self) -> Iterator[dict[str, Expr]]:
+        """Parameters that multiply other parameters are tried at 1 and 0: the rest is linear."""
+        yield {}
+        names = sorted(self._multiplied())
+        if not names or len(names) > 5:
+            return
+        shapes = {param.name: param.shape for param in self.mine.params}
+        for values in itertools.product((None, ONE, zeros(())), repeat=len(names)):
+            if any(value is not None for value in values):
+                yield {
+                    name: _full(value, shapes[name])
+                    for name, value in zip(names, values, strict=True)
+                    if value is not None
+                }
+
+    def _multiplied(self) -> set[str]:
+        """Vectors and scalars among the parameters that stand in products with others."""
+        side = self.prepared(self.mine)
+        found: set[str] = set()
+        for result in side.results().values():
+            for node in nodes(result):
+                if not isinstance(node, Apply) or node.op != "mul":
+                    continue
+                factors = [
+                    f
+                    for f in node.args
+                    if parameter(f, self.unknown) is not None or matrix_product(f, self.unknown)
+                ]
+                if len(factors) > 1:
+                    found |= {f.name for f in factors if isinstance(f, Ref)}
+        return found
+
+
+def _full(value: Expr, shape: Shape) -> Expr:
+    return value if value.shape == shape else Broadcast(value, shape)
+
+
+class _Attempt:
+    """One state map: the gates are assigned one after the other, inner ones first."""
+
+    def __init__(
+        self, matcher: Matcher, mine: Cell, states: dict[str, tuple[str, Fraction]], limits: bool
+    ) -> None:
+        self.matcher, self.states, self.limits = matcher, states, limits
+        self.mine = matcher.prepared(mine)
+        theirs = in_terms_of(matcher.theirs, mine, states)
+        self.theirs = Side.of(theirs)
+        self.gates = self.mine.gates(matcher.unknown)
+        self.targets = self.theirs.gates(matcher.known)
+        self.wanted = self._wanted()
+        # The gates that each result waits for.
+        self.waits = {
+            name: {n for n in nodes(result) if n in set(self.gates)}
+            for name, result in self.mine.results().items()
+        }
+
+    def _wanted(self) -> dict[str, Expr]:
+        """What each result of `mine` has to be."""
+        wanted = {"": self.theirs.output}
+        for name, (other, scale) in self.states.items():
+            value = self.theirs.updates[other]
+            wanted[name] = value if scale == 1 else Const(scale) * value
+        return wanted
+
+    def search(self) -> Iterator[Found]:
+        yield from self._assign(0, {}, System(), frozenset())
+
+    def _assign(
+        self, index: int, chosen: dict[Expr, Target], system: System, settled: frozenset[str]
+    ) -> Iterator[Found]:
+        if not self.matcher.budget.spend():
+            return
+        ready = {
+            name
+            for name, gates in self.waits.items()
+            if name not in settled and all(gate in chosen for gate in gates)
+        }
+        agreed = len(settled)
+        for name in sorted(ready):
+            if not self._agree(self.mine.results()[name], self.wanted[name], chosen, system):
+                self._reached(index, agreed, chosen, system)
+                return
+            agreed += 1
+        self._reached(index, agreed, chosen, system)
+        if index == len(self.gates):
+            found = self._found(chosen, system)
+            if found is not None:
+                yield found
+            return
+        gate = self.gates[index]
+        for target in self._targets(gate):
+            made = system.copy()
+            if self._argument_agrees(gate, target, chosen, made):
+                yield from self._assign(index + 1, {**chosen, gate: target}, made, settled | ready)
+
+    def _targets(self, gate: Expr) -> Iterator[Target]:
+        """What a gate may be taken for, the likeliest first."""
+        assert isinstance(gate, Apply)
+        for other in self.targets:
+            if isinstance(other, Apply) and other.op == gate.op and other.shape == gate.shape:
+                yield Target(other, other)
+        if gate.op == "sigmoid":
+            for other in self.targets:
+                if isinstance(other, Apply) and other.op == gate.op and other.shape == gate.shape:
+                    yield Target(ONE - other, other, -1)
+            yield Target(_full(HALF, gate.shape), None)
+            if self.limits:
+                yield Target(_full(ONE, gate.shape), None, limit=True)
+                yield Target(zeros(gate.shape), None, limit=True)
+
+    def _argument_agrees(
+        self, gate: Expr, target: Target, chosen: dict[Expr, Target], system: System
+    ) -> bool:
+        if target.limit:
+            return True
+        if target.of is None:
+            wanted: Expr = zeros(argument(gate).shape)
+        else:
+            wanted = argument(target.of)
+            wanted = wanted if target.sign > 0 else -wanted
+        return self._agree(argument(gate), wanted, chosen, system)
+
+    def _agree(self, value: Expr, wanted: Expr, chosen: dict[Expr, Target], system: System) -> bool:
+        """Add the equations of `value = wanted`; False where they have no solution."""
+        value = replaced(value, {gate: target.value for gate, target in chosen.items()})
+        rows = self._rows(self.mine.poly(value), self.theirs.poly(wanted))
+        return rows is not None and system.add(rows)
+
+    def _rows(self, value: Poly, wanted: Poly) -> list[Row] | None:
+        """One linear equation for each product of variables; None where one is not linear."""
+        rows: dict[tuple[Monomial, Expr | None], Row] = {}
+        for poly, sign in ((value, 1), (wanted, -1)):
+            for monomial, number in poly.terms.items():
+                split = _coefficient(monomial, self.matcher.unknown, self.matcher.known)
+                if split is None:
+                    return None
+                variables, vector, unknown, known = split
+                row = rows.setdefault((variables, vector), Row())
+                if unknown is not None:
+                    if known is not None:
+                        return None
+                    old = row.left.get(unknown, Fraction(0))
+                    row.left[unknown] = old + number * sign
+                else:
+                    name = known if known is not None else ONE
+                    old = row.right.get(name, Fraction(0))
+                    row.right[name] = old - number * sign
+        for row in rows.values():
+            for side in (row.left, row.right):
+                for name in [name for name, number in side.items() if not number]:
+                    del side[name]
+        return list(rows.values())
+
+    def _reached(
+        self, gates: int, results: int, chosen: dict[Expr, Target], system: System
+    ) -> None:
+        """What is known so far, in case nothing better comes."""
+        if any(target.limit for target in chosen.values()):
+            return
+        solution, params = system.solution(), dict[str, Expr]()
+        for param in self.mine.cell.params:
+            if any(mentions(view, [param.name]) for view in solution):
+                value = _assembled(param.name, param.shape, solution)
+                if value is not None:
+                    params[param.name] = value
+        self.matcher.reached(gates, results, Found(self.states, params, chosen))
+
+    def _found(self, chosen: dict[Expr, Target], system: System) -> Found | None:
+        solution = system.solution()
+        params: dict[str, Expr] = {}
+        for param in self.mine.cell.params:
+            value = _assembled(param.name, param.shape, solution)
+            if value is None:
+                return None
+            params[param.name] = value
+        limits = tuple(gate for gate, target in chosen.items() if target.limit)
+        return Found(self.states, params, chosen, limits)
+
+
+def in_terms_of(theirs: Cell, mine: Cell, states: Mapping[str, tuple[str, Fraction]]) -> Cell:
+    """`theirs` reading the inputs and states of `mine`, where mine = scale * theirs."""
+    shapes = {state.name: state.shape for state in mine.states}
+    inputs = {
+        theirs_in.name: Ref("input", mine_in.name, mine_in.shape)
+        for theirs_in, mine_in in zip(theirs.inputs, mine.inputs, strict=True)
+    }
+    back = {
+        other: (Ref("state", name, shapes[name], 1), 1 / scale)
+        for name, (other, scale) in states.items()
+    }
+    return over(theirs, inputs, back)
+
+
+def replaced(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
+    """The expression with whole subtrees replaced, outer ones first."""
+    done: dict[Expr, Expr] = {}
+    stack = [(expr, False)]
+    while stack:
+        node, ready = stack.pop()
+        if node in done:
+            continue
+        if node in values:
+            done[node] = values[node]
+        elif ready or not node.children:
+            children = tuple(done[child] for child in node.children)
+            done[node] = node.with_children(children) if children else node
+        else:
+            stack.append((node, True))
+            stack.extend((child, False) for child in node.children)
+    return done[expr]
+
+
+_Split = tuple[Monomial, Expr | None, Expr | None, Expr | None]
+
+
+def _coefficient(
+    monomial: Monomial, unknown: frozenset[str], known: frozenset[str]
+) -> _Split | None:
+    """A monomial as variables, the vector of a matrix product, and its coefficient.
+
+    The coefficient is an unknown parameter, or a product of known ones. None where the monomial
+    is not linear in the unknown parameters, or hides one in a function.
+    """
+    variables: list[tuple[Expr, int]] = []
+    vector: Expr | None = None
+    free: list[Expr] = []
+    given: list[Expr] = []
+    for atom, power in monomial:
+        product = matrix_product(atom, unknown) or matrix_product(atom, known)
+        if (
+            product is not None
+            and power == 1
+            and vector is None
+            and not mentions(product[1], unknown)
+        ):
+            matrix, vector = product
+            chained = matrix_product(vector, known)
+            while chained is not None and parameter(matrix, known) is not None:
+                given.append(matrix)
+                matrix, vector = chained
+                chained = matrix_product(vector, known)
+            (free if parameter(matrix, unknown) is not None else given).append(matrix)
+        elif parameter(atom, unknown) is not None and power == 1:
+            free.append(atom)
+        elif parameter(atom, known) is not None and power > 0:
+            given += [atom] * power
+        elif mentions(atom, unknown):
+            return None
+        else:
+            variables.append((atom, power))
+    if len(free) > 1:
+        return None
+    return tuple(variables), vector, free[0] if free else None, _known(given)
+
+
+def _known(given: list[Expr]) -> Expr | None:
+    """Known parameters multiplied: scalars and vectors times a chain of matrices."""
+    if not given:
+        return None
+    matrices = [g for g in given if g.rank == 2]
+    factors = [g for g in given if g.rank < 2]
+    if not matrices:
+        return call("mul", *factors) if factors[1:] else factors[0]
+    chain = matrices[-1]
+    for matrix in reversed(matrices[:-1]):
+        chain = Apply("matmul", (matrix, chain))
+    for factor in factors:
+        if factor.rank:
+            factor = Apply("outer", (factor, Broadcast(ONE, chain.shape[1:])))
+        chain = call("mul", factor, chain)
+    return chain
+
+
+def _assembled(name: str, shape: Shape, solution: Mapping[Expr, Combination]) -> Expr | None:
+    """A parameter's value, from those of its slices where only they occur."""
+    whole = Ref("param", name, shape)
+    views: dict[tuple[int, object, object], Expr] = {}
+    for view, combination in solution.items():
+        if view == whole:
+            return _combined(combination, shape)
+        if isinstance(view, Slice) and view.arg == whole:
+            views[view.axis, view.start, view.stop] = _combined(combination, view.shape)
+        elif mentions(view, [name]):
+            return None
+    if not views:
+        return zeros(shape)
+    (axis, *others) = {axis for axis, _, _ in views}
+    if others:
+        return None
+    parts: list[Expr] = []
+    position: object = Dim()
+    starts = {start: (stop, value) for (_, start, stop), value in views.items()}
+    while position in starts:
+        position, value = starts.pop(position)
+        parts.append(value)
+    if starts or position != shape[axis]:
+        return None
+    return Concat(tuple(parts), axis) if len(parts) > 1 else parts[0]
+
+
+def _combined(combination: Combination, shape: Shape) -> Expr:
+    terms = []
+    for name, number in combination.items():
+        value = _full(name, shape) if not name.shape else name
+        terms.append(value if number == 1 else -value if number == -1 else Const(number) * value)
+    if not terms:
+        return zeros(shape)
+    return call("add", *terms) if terms[1:] else terms[0]
+
+
+__all__ = ["Budget", "Found", "Matcher", "Normaliser", "in_terms_of", "renamed", "replaced"]

@@ -1,0 +1,166 @@
+"""Polynomials over the rationals whose unknowns are expressions of the IR.
+
+A value of any shape is a sum of monomials; a monomial is a number times a product, unit by unit,
+of atoms: names, products with matrices, functions, reductions. Scalars stand in every unit. Two
+values with the same polynomial are the same function, for all sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from functools import cache
+
+from gatec import show_ir
+from gatec.expr import Apply, Broadcast, Const, Expr, Shape, call
+
+Monomial = tuple[tuple[Expr, int], ...]  # atoms with their powers, in the order of `key`
+ONE: Monomial = ()
+
+LARGEST = 4000  # monomials of one polynomial
+
+
+class TooLarge(Exception):
+    """A polynomial outgrew what is worth computing: the normal form is given up."""
+
+
+@cache
+def key(atom: Expr) -> tuple[int, int, str]:
+    """The order of atoms: by rank, then short before long, then by their text."""
+    text = show_ir.text(atom)
+    return (atom.rank, len(text), text)
+
+
+def times(one: Monomial, other: Monomial) -> Monomial:
+    """The product of two monomials."""
+    if not one or not other:
+        return one or other
+    powers = dict(one)
+    for atom, power in other:
+        powers[atom] = powers.get(atom, 0) + power
+    return tuple(sorted(((a, p) for a, p in powers.items() if p), key=lambda item: key(item[0])))
+
+
+def degree(monomial: Monomial) -> tuple[int, tuple[tuple[tuple[int, int, str], int], ...]]:
+    """The order of monomials: by degree, then by their atoms."""
+    total = sum(abs(power) for _, power in monomial)
+    return total, tuple((key(atom), power) for atom, power in monomial)
+
+
+class Poly:
+    """A polynomial; immutable, equal where the monomials and their numbers are."""
+
+    __slots__ = ("_hash", "terms")
+
+    def __init__(self, terms: Mapping[Monomial, Fraction] | None = None) -> None:
+        self.terms = {m: c for m, c in (terms or {}).items() if c}
+        if len(self.terms) > LARGEST:
+            raise TooLarge
+        self._hash: int | None = None
+
+    @classmethod
+    def number(cls, value: Fraction | int) -> Poly:
+        return cls({ONE: Fraction(value)})
+
+    @classmethod
+    def atom(cls, expr: Expr, power: int = 1) -> Poly:
+        return cls({((expr, power),): Fraction(1)})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Poly) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self.terms.items()))
+        return self._hash
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+    def __add__(self, other: Poly) -> Poly:
+        return total((self, other))
+
+    def __sub__(self, other: Poly) -> Poly:
+        return self + other.scaled(Fraction(-1))
+
+    def __neg__(self) -> Poly:
+        return self.scaled(Fraction(-1))
+
+    def scaled(self, number: Fraction) -> Poly:
+        return Poly({m: c * number for m, c in self.terms.items()})
+
+    def __mul__(self, other: Poly) -> Poly:
+        if len(self.terms) * len(other.terms) > LARGEST * 4:
+            raise TooLarge
+        found: dict[Monomial, Fraction] = {}
+        for one, c in self.terms.items():
+            for two, d in other.terms.items():
+                product = times(one, two)
+                found[product] = found.get(product, Fraction(0)) + c * d
+        return Poly(found)
+
+    @property
+    def leading(self) -> Monomial:
+        """The first monomial in the order of printing; of a polynomial that is not zero."""
+        return max(self.terms, key=degree)
+
+    @property
+    def constant(self) -> Fraction | None:
+        """The number that this is, or None."""
+        if not self.terms:
+            return Fraction(0)
+        return self.terms.get(ONE) if len(self.terms) == 1 else None
+
+    def ordered(self) -> list[tuple[Monomial, Fraction]]:
+        return sorted(self.terms.items(), key=lambda item: degree(item[0]), reverse=True)
+
+    def expr(self, shape: Shape) -> Expr:
+        """The polynomial as an expression of the given shape, one way for equal polynomials."""
+        terms = [_term(monomial, c) for monomial, c in self.ordered()]
+        made = Const(Fraction(0)) if not terms else call("add", *terms) if terms[1:] else terms[0]
+        return made if made.shape == shape else Broadcast(made, shape)
+
+    def atoms(self) -> dict[Expr, None]:
+        return dict.fromkeys(atom for monomial in self.terms for atom, _ in monomial)
+
+
+def total(parts: Iterable[Poly]) -> Poly:
+    """The sum of polynomials."""
+    found: dict[Monomial, Fraction] = {}
+    for part in parts:
+        for monomial, c in part.terms.items():
+            found[monomial] = found.get(monomial, Fraction(0)) + c
+    return Poly(found)
+
+
+def product(monomial: Monomial) -> Expr | None:
+    """The atoms of a monomial as one expression; None where there are none."""
+    factors = [_power(atom, power) for atom, power in monomial]
+    if not factors:
+        return None
+    return call("mul", *factors) if len(factors) > 1 else factors[0]
+
+
+def _power(atom: Expr, power: int) -> Expr:
+    if power == 1:
+        return atom
+    if power == -1:
+        return Apply("div", (Const(Fraction(1)), atom))
+    return Apply("pow", (atom, Const(Fraction(power))))
+
+
+def _term(monomial: Monomial, number: Fraction) -> Expr:
+    factors = product(monomial)
+    if factors is None:
+        return Const(number)
+    if number == 1:
+        return factors
+    if number == -1:
+        return Apply("neg", (factors,))
+    return call("mul", Const(number), factors)
+
+
+def split(monomial: Monomial, rank: int) -> tuple[Monomial, Monomial]:
+    """The scalar atoms of a monomial, and those of the value's own rank."""
+    scalars = tuple(item for item in monomial if item[0].rank < rank)
+    return scalars, tuple(item for item in monomial if item[0].rank == rank)

@@ -1,0 +1,221 @@
+"""Laws inside of monomials: what products of certain atoms are.
+
+    exp(u) exp(v) = exp(u + v)            a square root times itself
+    [u > 0] [u > 0] = [u > 0]             u / (u + v) = 1 - v / (u + v)
+    u [-u > 0] = u - u [u > 0]            1 / (exp(u) + exp(v)) = exp(-u) sigmoid(u - v)
+
+`reduced` finds one place where one of them applies; `[u > 0]` is written `where(u > 0, 1, 0)`.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from gatec.equivalence.polynomials import Monomial, Poly, split, times
+from gatec.expr import Apply, Const, Expr, Shape, call
+
+ONE, ZERO = Const(Fraction(1)), Const(Fraction(0))
+
+
+def indicator(value: Expr) -> Expr:
+    """1 where a value is positive, else 0."""
+    return Apply("where", (Apply("gt", (value, ZERO)), ONE, ZERO))
+
+
+def indicated(atom: Expr) -> Expr | None:
+    """`u` of `[u > 0]`, or None where an atom is no such indicator."""
+    if isinstance(atom, Apply) and atom.op == "where" and atom.args[1:] == (ONE, ZERO):
+        condition = atom.args[0]
+        if isinstance(condition, Apply) and condition.op == "gt" and condition.args[1] == ZERO:
+            return condition.args[0]
+    return None
+
+
+def reduced(value: Poly, shape: Shape) -> tuple[str, Expr] | None:
+    """The law that applies somewhere in a polynomial, and the whole with it applied; or None."""
+    for monomial, number in value.ordered():
+        found = _monomial(monomial)
+        if found is None:
+            continue
+        law, instead = found
+        rest = Poly({m: c for m, c in value.terms.items() if m != monomial})
+        term = instead if number == 1 else call("mul", Const(number), instead)
+        return law, call("add", rest.expr(_shape(rest, shape)), term) if rest else term
+    return None
+
+
+def _shape(rest: Poly, shape: Shape) -> Shape:
+    return shape if any(atom.shape == shape for atom in rest.atoms()) else ()
+
+
+def _monomial(monomial: Monomial) -> tuple[str, Expr] | None:
+    """What a monomial is equal to by a law, as an expression."""
+    for law in (_exponentials, _idempotent, _root, _logistic, _fraction, _cases):
+        found = law(monomial)
+        if found is not None:
+            return found
+    return None
+
+
+def _is(atom: Expr, op: str) -> bool:
+    return isinstance(atom, Apply) and atom.op == op
+
+
+def _product(parts: list[Expr]) -> Expr:
+    return ONE if not parts else call("mul", *parts) if parts[1:] else parts[0]
+
+
+def _factors(monomial: Monomial) -> list[Expr]:
+    """A monomial's atoms, each as an expression with its power."""
+    term = Poly({monomial: Fraction(1)})
+    return (
+        [
+            Poly({((atom, power),): Fraction(1)}).expr(atom.shape)
+            for ((atom, power),) in zip(monomial)
+        ]
+        if term
+        else []
+    )
+
+
+def _exponentials(monomial: Monomial) -> tuple[str, Expr] | None:
+    """All exponentials of one rank in a monomial are one, to the first power."""
+    found = [(atom, power) for atom, power in monomial if _is(atom, "exp")]
+    for rank in {atom.rank for atom, _ in found}:
+        same = [(atom, power) for atom, power in found if atom.rank == rank]
+        if len(same) == 1 and same[0][1] == 1:
+            continue
+        rest = tuple(item for item in monomial if item not in same)
+        terms = [
+            call("mul", Const(Fraction(power)), atom.children[0])
+            if power != 1
+            else atom.children[0]
+            for atom, power in same
+        ]
+        joined = Apply("exp", (call("add", *terms) if terms[1:] else terms[0],))
+        return "exponential of a sum", _product([*_factors(rest), joined])
+    return None
+
+
+def _idempotent(monomial: Monomial) -> tuple[str, Expr] | None:
+    for index, (atom, power) in enumerate(monomial):
+        if power > 1 and indicated(atom) is not None:
+            rest = monomial[:index] + monomial[index + 1 :]
+            return "indicator squared", _product([*_factors(rest), atom])
+    return None
+
+
+def _root(monomial: Monomial) -> tuple[str, Expr] | None:
+    for index, (atom, power) in enumerate(monomial):
+        if _is(atom, "sqrt") and abs(power) >= 2:
+            rest = monomial[:index] + monomial[index + 1 :]
+            left = power - 2 if power > 0 else power + 2
+            if left:
+                rest = times(rest, ((atom, left),))
+            inner = atom.children[0]
+            square = inner if power > 0 else Apply("div", (ONE, inner))
+            return "square of a root", _product([*_factors(rest), square])
+    return None
+
+
+def _terms(atom: Expr) -> tuple[Expr, ...]:
+    return atom.children if _is(atom, "add") else ()
+
+
+def _number_times(term: Expr) -> tuple[Fraction, Expr]:
+    """A term of a normal form as a number times the rest."""
+    if isinstance(term, Const):
+        return term.value, ONE
+    if _is(term, "neg"):
+        return Fraction(-1), term.children[0]
+    if _is(term, "mul") and isinstance(term.children[0], Const):
+        return term.children[0].value, _product(list(term.children[1:]))
+    return Fraction(1), term
+
+
+def _logistic(monomial: Monomial) -> tuple[str, Expr] | None:
+    """One over a sum of two exponentials (or 1 and an exponential)."""
+    for index, (atom, power) in enumerate(monomial):
+        terms = [_number_times(term) for term in _terms(atom)]
+        if power >= 0 or len(terms) != 2 or terms[0][0] != terms[1][0]:
+            continue
+        inner = [
+            part.children[0] if _is(part, "exp") else ZERO if part == ONE else None
+            for _, part in terms
+        ]
+        one, other = inner
+        if one is None or other is None:
+            continue
+        rest = monomial[:index] + monomial[index + 1 :]
+        if power < -1:
+            rest = times(rest, ((atom, power + 1),))
+        gate = Apply("sigmoid", (one - other,))
+        size = [Const(1 / terms[0][0])] if terms[0][0] != 1 else []
+        parts = [*_factors(rest), *size, Apply("exp", (-one,)), gate]
+        return "logistic function", _product(parts)
+    return None
+
+
+def _fraction(monomial: Monomial) -> tuple[str, Expr] | None:
+    """The first term of a sum over the sum: 1 minus the other terms over the sum."""
+    for atom, power in monomial:
+        terms = _terms(atom)
+        if power >= 0 or not terms:
+            continue
+        number, first = _number_times(terms[0])
+        needed = _powers(first)
+        if needed is None or number != 1 or not _divides(needed, monomial):
+            continue
+        rest = times(times(monomial, tuple((a, -p) for a, p in needed)), ((atom, 1),))
+        others = call("add", *terms[1:]) if terms[2:] else terms[1]
+        # first / whole = 1 - others / whole
+        share = ONE - others / atom
+        if power < -1:  # the other powers of the sum stay
+            rest = times(rest, ())
+        return "share of a sum", _product([*_factors(rest), share])
+    return None
+
+
+def _powers(expr: Expr) -> Monomial | None:
+    """The atoms of a term of a normal form, or None where it is a bare number."""
+    found: Monomial = ()
+    for factor in expr.children if _is(expr, "mul") else (expr,):
+        if isinstance(factor, Const):
+            return None
+        if _is(factor, "pow") and isinstance(factor.children[1], Const):
+            found = times(found, ((factor.children[0], int(factor.children[1].value)),))
+        elif _is(factor, "div"):
+            return None
+        else:
+            found = times(found, ((factor, 1),))
+    return found if all(power > 0 for _, power in found) else None
+
+
+def _divides(part: Monomial, whole: Monomial) -> bool:
+    powers = dict(whole)
+    return all(powers.get(atom, 0) >= power for atom, power in part)
+
+
+def _cases(monomial: Monomial) -> tuple[str, Expr] | None:
+    """`u [-u > 0]` is `u - u [u > 0]`, where u starts with a positive term."""
+    for index, (atom, _) in enumerate(monomial):
+        value = indicated(atom)
+        if value is None:
+            continue
+        terms = _terms(value) or (value,)
+        number, first = _number_times(terms[0])
+        needed = _powers(first)
+        if number >= 0 or needed is None or not _divides(needed, monomial):
+            continue
+        rest = monomial[:index] + monomial[index + 1 :]
+        rest = times(rest, tuple((a, -p) for a, p in needed))
+        # u = -value; its first term is -number * first.
+        positive = -value
+        others = [-term for term in terms[1:]]
+        missing = [call("mul", Const(Fraction(-1)), other, atom) for other in others]
+        whole = call("add", positive, -(positive * indicator(positive)), *missing)
+        return "cases of a sign", _product([*_factors(rest), Const(-1 / number), whole])
+    return None
+
+
+__all__ = ["indicated", "indicator", "reduced", "split"]
