@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gatec.errors import Diagnostic, GatecError, Source
-from gatec.parse import scripts
+from gatec.parse import brackets, scripts
 from gatec.parse.juxtapose import Juxtaposer, Names
-from gatec.parse.lexer import Lexer, bars, check_brackets
+from gatec.parse.lexer import Lexer
 from gatec.parse.statements import Statement, split
-from gatec.parse.tokens import KEYWORDS, MAX_EQUATIONS
-from gatec.parse.tree import make_function, parse as parse_tokens
+from gatec.parse.tree import make_function
+from gatec.parse.tree import parse as parse_tokens
+from gatec.parse.vocabulary import KEYWORDS, MAX_EQUATIONS
 from gatec.source import Document, Style
 from gatec.syntax import (
     Bracket,
@@ -85,8 +86,8 @@ class _Parser:
             for start, end, line_tex in _regions(formula.span.text, formula.span.start, tex):
                 line_tex = line_tex and not words
                 before = len(lexer.diagnostics)
-                tokens = lexer.tokens(start, end, tex=line_tex, hashes=not tex)
-                found = split(tokens, lexer, source, tex=tex)
+                tokens = lexer.tokens(start, end, tex=line_tex, gate=not tex)
+                found = split(tokens, source, lexer.error, tex=tex)
                 clean = len(lexer.diagnostics) == before
                 for statement in found:
                     count += 1
@@ -142,11 +143,11 @@ class _Parser:
             else:
                 self._missing_equals(statement)
             return None
-        lexer = Lexer(span.source)
-        tokens = bars(statement.tokens)
+        tokens = brackets.bars(statement.tokens)
         try:
-            if not check_brackets(tokens, lexer):
-                raise GatecError(lexer.diagnostics)
+            wrong = brackets.wrong(tokens, span.source)
+            if wrong is not None:
+                raise GatecError(wrong)
             parsed: Declaration | Function | list[Node] = parse_tokens(
                 tokens, span.source, context, "start"
             )
@@ -159,9 +160,9 @@ class _Parser:
         return parsed
 
     def _missing_equals(self, statement: Statement) -> None:
-        lexer = Lexer(statement.span.source)
-        if not check_brackets(bars(statement.tokens), lexer):
-            self.diagnostics += lexer.diagnostics
+        wrong = brackets.wrong(brackets.bars(statement.tokens), statement.span.source)
+        if wrong is not None:
+            self.diagnostics.append(wrong)
             return
         first = str(statement.tokens[0]).lower()
         near = difflib.get_close_matches(first, KEYWORDS, 1, 0.7)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from gatec.errors import Diagnostic, GatecError, Span
 from gatec.ops import FUNCTIONS
-from gatec.parse.tokens import GREEK_NAMES, MAX_DEPTH
+from gatec.parse.vocabulary import GREEK, GREEK_NAMES, MAX_DEPTH
 from gatec.syntax import (
     Bracket,
     Call,
@@ -390,7 +390,7 @@ class Juxtaposer:
         return letters
 
     def _is_product(self, word: str) -> bool:
-        if not word.isalpha() or len(word) > 3 or self.names.index in word:
+        if not word.isalpha() or len(word) > 3 or (self.names.index or " ") in word:
             return False
         if len(set(word)) < len(word):
             return False  # nobody writes h squared as hh
@@ -398,7 +398,6 @@ class Juxtaposer:
 
 
 def _letter(char: str) -> str:
-    from gatec.parse.tokens import GREEK
 
     return GREEK.get(char, char)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from lark import Token
 
-from gatec.parse.lexer import Script
-from gatec.parse.tokens import GREEK
+from gatec.parse.tokens import Script
+from gatec.parse.vocabulary import GREEK
 
 
 @dataclass(frozen=True)

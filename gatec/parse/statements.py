@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from lark import Token
 
 from gatec.errors import Source, Span
-from gatec.parse.lexer import Lexer, Whole, make
-from gatec.parse.tokens import (
-    CASES_ENVIRONMENTS,
+from gatec.parse import environments
+from gatec.parse.tokens import Failure, Whole, make, retyped
+from gatec.parse.vocabulary import (
     CLOSERS,
     KEYWORDS,
-    MATRIX_ENVIRONMENTS,
     OPENERS,
     OPERATORS,
 )
@@ -40,10 +39,11 @@ class Statement:
         return any(token.type == "EQUALS" for token in self.tokens)
 
 
-def split(tokens: list[Token], lexer: Lexer, source: Source, *, tex: bool) -> list[Statement]:
-    tokens = _environments(tokens, lexer)
+def split(tokens: list[Token], source: Source, failure: Failure, *, tex: bool) -> list[Statement]:
+    """The statements of a formula's tokens."""
+    tokens = environments.resolve(tokens, failure)
     statements = []
-    for line in _lines(tokens, tex):
+    for line in _Lines(tokens, tex).run():
         for part in [line] if _declares(line, tex) else _clauses(line, tex):
             made = _finish(part, source, tex)
             if made is not None:
@@ -51,224 +51,124 @@ def split(tokens: list[Token], lexer: Lexer, source: Source, *, tex: bool) -> li
     return statements
 
 
-# --- environments ---------------------------------------------------------------------------------
-
-
-def _environments(tokens: list[Token], lexer: Lexer) -> list[Token]:
-    """Matrices and cases become brackets; every other environment is a way to align equations."""
-    kinds = _classify(tokens, lexer)
-    result: list[Token] = []
-    for index, token in enumerate(tokens):
-        if token.type == "BEGIN":
-            kind = kinds.get(index)
-            if kind is None:
-                # \left\{ \begin{aligned} … : the brace only gathers.
-                if result and result[-1].type in ("LSET", "LBRACE"):
-                    result.pop()
-                    _drop_closer(tokens, index)
-                result.append(make("ROW", "", token.start_pos, token.end_pos))
-            else:
-                result.append(make(f"BEGIN_{kind}", str(token), token.start_pos, token.end_pos))
-        elif token.type == "END":
-            kind = kinds.get(index)
-            name = "ROW" if kind is None else f"END_{kind}"
-            result.append(make(name, str(token) if kind else "", token.start_pos, token.end_pos))
-        else:
-            result.append(token)
-    return result
-
-
-def _environment_name(token: Token) -> str:
-    return str(token).split("{", 1)[1].split("}", 1)[0].strip().rstrip("*")
-
-
-def _classify(tokens: Sequence[Token], lexer: Lexer) -> dict[int, str | None]:
-    """MATRIX, CASES or None (transparent) for the position of each BEGIN and END."""
-    kinds: dict[int, str | None] = {}
-    # (position, name, has `=` in a row, an equation was open before it)
-    stack: list[list[object]] = []
-    equals_before = False
-    depth = 0
-    for index, token in enumerate(tokens):
-        kind = token.type
-        if kind == "BEGIN":
-            stack.append([index, _environment_name(token), False, equals_before, depth])
-        elif kind == "END" and stack:
-            position, name, has_equals, opened, _ = stack.pop()
-            assert isinstance(position, int)
-            meaning = None
-            if name in MATRIX_ENVIRONMENTS and not has_equals:
-                meaning = "MATRIX"
-            elif name in CASES_ENVIRONMENTS and (opened or not has_equals):
-                meaning = "CASES"
-            kinds[position] = kinds[index] = meaning
-        elif kind == "EQUALS":
-            if stack and stack[-1][4] == depth:
-                stack[-1][2] = True
-            equals_before = True
-        elif kind in CLOSERS:
-            depth += 1
-        elif kind in OPENERS:
-            depth -= 1
-        elif kind in ("ROW", "NEWLINE") and not stack:
-            equals_before = False
-    for entry in stack:
-        position = entry[0]
-        assert isinstance(position, int)
-        if entry[1] in MATRIX_ENVIRONMENTS | CASES_ENVIRONMENTS and entry[3]:
-            token = tokens[position]
-            lexer.error(
-                "E0101",
-                f"'{token}' is never closed",
-                token.start_pos,
-                token.end_pos,
-                "add the \\end of the environment",
-            )
-    return kinds
-
-
-def _drop_closer(tokens: list[Token], begin: int) -> None:
-    """Remove the brace that closes after the environment at `begin`, where there is one."""
-    depth = 0
-    for index in range(begin, len(tokens)):
-        if tokens[index].type == "BEGIN":
-            depth += 1
-        elif tokens[index].type == "END":
-            depth -= 1
-            if depth == 0:
-                following = index + 1
-                if following < len(tokens) and tokens[following].type in ("RSET", "RBRACE"):
-                    place = tokens[following]
-                    tokens[following] = make("QUAD", "", place.start_pos, place.end_pos)
-                return
-
-
 # --- lines ----------------------------------------------------------------------------------------
 
 _CONTINUES = OPERATORS - {"COMPARE"}
+_LEFT_SIDE = frozenset(
+    ["NAME", "SCRIPT", "ACCENT", "LBRACE", "RBRACE", "LPAR", "RPAR", "NUMBER", "SIGN"]
+)
 
 
-def _lines(tokens: Sequence[Token], tex: bool) -> list[list[Token]]:
-    lines: list[list[Token]] = [[]]
-    depth = environment = 0
-    for index, token in enumerate(tokens):
-        kind = token.type
-        if kind in CLOSERS:
-            depth += 1
-        elif kind in OPENERS:
-            depth = max(0, depth - 1)
-        elif kind in ("BEGIN_MATRIX", "BEGIN_CASES"):
-            environment += 1
-        elif kind in ("END_MATRIX", "END_CASES"):
-            environment = max(0, environment - 1)
-        if kind == "NEWLINE":
-            if tex or environment:
-                continue
-            following = _next(tokens, index)
-            if _starts_declaration(tokens, index + 1):
-                lines.append([])
-                depth = 0
-                continue
-            if depth and not _starts_equation(tokens, index + 1):
-                continue
-            if "END_MATRIX" in (following, lines[-1][-1].type if lines[-1] else "") or (
-                following == "BEGIN_MATRIX" and not _starts_equation(tokens, index + 1)
-            ):
-                continue
-            if _holds_matrix(tokens, index + 1) and any(t.type == "EQUALS" for t in lines[-1]):
-                continue
-            if lines[-1] and (
-                lines[-1][-1].type in _CONTINUES
-                or lines[-1][-1].type == "COMMA"
-                and not _starts_equation(tokens, index + 1)
-            ):
-                continue
-            if following in _CONTINUES and not depth:
-                continue
-            lines.append([])
-            depth = 0
-            continue
-        if kind == "ROW" and not environment:
-            if str(token) and depth:
-                continue
-            if lines[-1] and lines[-1][-1].type in _CONTINUES:
-                continue
-            if str(token) and _next(tokens, index) in _CONTINUES:
-                continue
-            lines.append([])
-            depth = 0
-            continue
-        if kind == "AMP" and not environment:
-            continue
-        lines[-1].append(token)
-    return [line for line in lines if line]
+class _Lines:
+    """Cuts tokens where a statement ends: at a new line or at `\\\\`, unless it goes on."""
 
+    def __init__(self, tokens: Sequence[Token], tex: bool) -> None:
+        self.tokens, self.tex = tokens, tex
+        self.next = _next_meaningful(tokens)
+        self._equations: dict[int, bool] = {}
+        self.lines: list[list[Token]] = []
+        self._end()
 
-def _next(tokens: Sequence[Token], index: int) -> str:
-    """The type of the next token that means something."""
-    for token in tokens[index + 1 :]:
-        if token.type not in ("NEWLINE", "QUAD", "AMP"):
-            return token.type
-    return ""
+    def _end(self) -> None:
+        self.lines.append([])
+        self.depth = 0
+        self.opened = False  # the line has its `=`
 
+    def run(self) -> list[list[Token]]:
+        environment = 0
+        for index, token in enumerate(self.tokens):
+            kind = token.type
+            if kind in CLOSERS:
+                self.depth += 1
+            elif kind in OPENERS:
+                self.depth = max(0, self.depth - 1)
+            elif kind in ("BEGIN_MATRIX", "BEGIN_CASES"):
+                environment += 1
+            elif kind in ("END_MATRIX", "END_CASES"):
+                environment = max(0, environment - 1)
+            if kind == "NEWLINE":
+                if not self.tex and not environment and self._ends_at_newline(index):
+                    self._end()
+            elif kind == "ROW" and not environment:
+                if self._ends_at_row(index, explicit=bool(token)):
+                    self._end()
+            elif kind != "AMP" or environment:
+                self.lines[-1].append(token)
+                self.opened = self.opened or kind == "EQUALS"
+        return [line for line in self.lines if line]
 
-def _starts_declaration(tokens: Sequence[Token], index: int) -> bool:
-    """Whether the line that starts here is a declaration."""
-    line = []
-    for token in tokens[index:]:
-        if token.type == "NEWLINE":
-            if line:
-                break
-        elif token.type != "QUAD":
-            line.append(token)
-        if len(line) > 1:
-            break
-    return bool(line) and _declares(line, tex=False)
-
-
-def _holds_matrix(tokens: Sequence[Token], index: int) -> bool:
-    """Whether a matrix opens on the line that starts here, and no `=` stands there."""
-    found = False
-    for token in tokens[index:]:
-        if token.type == "BEGIN_MATRIX":
-            found = True
-        elif token.type == "EQUALS":
+    def _ends_at_newline(self, index: int) -> bool:
+        start = self.next[index + 1]
+        following = self.tokens[start].type if start < len(self.tokens) else ""
+        last = self.lines[-1][-1].type if self.lines[-1] else ""
+        if self._starts_declaration(start):
+            return True
+        fresh = self._starts_equation(start)
+        if (self.depth and not fresh) or last in _CONTINUES or (last == "COMMA" and not fresh):
             return False
-        elif token.type in ("NEWLINE", "ROW"):
-            break
-    return found
+        if "END_MATRIX" in (following, last) or (following == "BEGIN_MATRIX" and not fresh):
+            return False
+        if self.opened and self._holds_matrix(index + 1):
+            return False
+        return self.depth > 0 or following not in _CONTINUES
 
+    def _ends_at_row(self, index: int, *, explicit: bool) -> bool:
+        """At `\\\\` (explicit) or at the border of an environment."""
+        if explicit and self.depth:
+            return False
+        if self.lines[-1] and self.lines[-1][-1].type in _CONTINUES:
+            return False
+        start = self.next[index + 1]
+        following = self.tokens[start].type if start < len(self.tokens) else ""
+        return not explicit or following not in _CONTINUES
 
-def _starts_equation(tokens: Sequence[Token], index: int) -> bool:
-    """Whether the line that starts here is an equation of its own: a name, then `=`.
+    def _starts_declaration(self, start: int) -> bool:
+        """Whether the line that starts here is a declaration."""
+        line = [token for token in self.tokens[start : start + 3] if token.type != "QUAD"]
+        if len(line) > 1 and line[1].type == "NEWLINE":
+            line = line[:1]
+        return bool(line) and _declares(line, tex=False)
 
-    It tells a bracket that was forgotten on one line from one that spans lines.
-    """
-    seen = False
-    for token in tokens[index:]:
-        kind = token.type
-        if kind == "NEWLINE":
-            if seen:
+    def _holds_matrix(self, index: int) -> bool:
+        """Whether a matrix opens on the line that starts here, and no `=` stands there."""
+        found = False
+        while index < len(self.tokens):
+            kind = self.tokens[index].type
+            if kind == "BEGIN_MATRIX":
+                found = True
+            elif kind == "EQUALS":
                 return False
-            continue
-        if kind == "EQUALS":
-            return seen
-        if kind not in (
-            "NAME",
-            "SCRIPT",
-            "ACCENT",
-            "LBRACE",
-            "RBRACE",
-            "LPAR",
-            "RPAR",
-            "NUMBER",
-            "SIGN",
-        ):
+            elif kind in ("NEWLINE", "ROW"):
+                break
+            index += 1
+        return found
+
+    def _starts_equation(self, start: int) -> bool:
+        """Whether the line that starts here is an equation of its own: a name, then `=`.
+
+        It tells a bracket that was forgotten on one line from one that spans lines.
+        """
+        known = self._equations.get(start)
+        if known is None:
+            known = self._equations[start] = self._is_equation(start)
+        return known
+
+    def _is_equation(self, start: int) -> bool:
+        if start >= len(self.tokens) or self.tokens[start].type not in ("NAME", "ACCENT"):
             return False
-        if not seen and kind not in ("NAME", "ACCENT"):
-            return False
-        seen = True
-    return False
+        index = start + 1
+        while index < len(self.tokens) and self.tokens[index].type in _LEFT_SIDE:
+            index += 1
+        return index < len(self.tokens) and self.tokens[index].type == "EQUALS"
+
+
+def _next_meaningful(tokens: Sequence[Token]) -> list[int]:
+    """For each position, the next one at which something stands that means something."""
+    found = [len(tokens)] * (len(tokens) + 1)
+    for index in range(len(tokens) - 1, -1, -1):
+        empty = tokens[index].type in ("NEWLINE", "QUAD", "AMP")
+        found[index] = found[index + 1] if empty else index
+    return found
 
 
 def _declares(line: Sequence[Token], tex: bool) -> bool:
@@ -304,33 +204,38 @@ def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
         if kind != "QUAD":
             pieces[-1][1].append(token)
     clauses: list[list[Token]] = []
+    opened = False  # the last clause has its `=`
     for separator, piece in pieces:
         if not piece:
             continue
-        opened = bool(clauses) and any(token.type == "EQUALS" for token in clauses[-1])
-        if any(token.type == "EQUALS" for token in piece):
-            # `a =\quad b`: the piece before is the left side of this one.
-            if clauses and not opened and separator in ("QUAD", ""):
-                clauses[-1] += piece
-            elif clauses and clauses[-1][-1].type == "EQUALS":
-                clauses[-1] += piece
-            else:
-                clauses.append(piece)
-        elif clauses and (
-            clauses[-1][-1].type in OPERATORS
-            or (separator == "QUAD" and not _is_number(piece) and piece[0].type in OPERATORS)
-            or (separator == "QUAD" and not opened)
-        ):
-            clauses[-1] += piece
-        elif not clauses:
+        equation = any(token.type == "EQUALS" for token in piece)
+        if not clauses:
             clauses.append(piece)
+        elif equation and not (
+            # `a =\\quad b`: the piece before is the left side of this one.
+            (not opened and separator in ("QUAD", "")) or clauses[-1][-1].type == "EQUALS"
+        ):
+            clauses.append(piece)
+            opened = False
+        elif equation or _goes_on(clauses[-1], piece, separator, opened):
+            clauses[-1] += piece
         elif not tex and separator != "QUAD":
             # Plain text has no annotations: let the parser say what is wrong here.
             place = piece[0]
             clauses[-1] += [make("COMMA", ",", place.start_pos, place.start_pos), *piece]
-        elif separator == "QUAD" and not tex and not _is_number(piece):
+        elif not tex and not _is_number(piece):
             clauses[-1] += piece
+        opened = opened or equation
     return clauses
+
+
+def _goes_on(clause: Sequence[Token], piece: Sequence[Token], separator: str, opened: bool) -> bool:
+    """Whether a piece without `=` belongs to the clause before it."""
+    if clause[-1].type in OPERATORS:
+        return True
+    if separator != "QUAD":
+        return False
+    return not opened or (not _is_number(piece) and piece[0].type in OPERATORS)
 
 
 def _is_number(piece: Sequence[Token]) -> bool:
@@ -369,9 +274,9 @@ def _declaration(tokens: list[Token]) -> list[Token]:
         if token.type == "COLON":
             shaped = True
         elif shaped and (token == "x" or token.type in ("DOT", "TIMES")):
-            token = make("BY", str(token), token.start_pos, token.end_pos)
+            token = retyped(token, "BY")
         elif kind == "KEY_STATE" and last and token == "learned":
-            token = make("LEARNED", str(token), token.start_pos, token.end_pos)
+            token = retyped(token, "LEARNED")
         if token.type not in ("QUAD", "NEWLINE"):
             result.append(token)
     return result
@@ -389,13 +294,13 @@ def _conditions(tokens: list[Token]) -> list[Token]:
             depth -= 1
         if depth and (kind == "WORDS" or isinstance(token, Whole) or kind == "NAME"):
             if word in ("otherwise", "else", "elsewhere"):
-                token = make("OTHERWISE", word, token.start_pos, token.end_pos)
+                token = retyped(token, "OTHERWISE", word)
             elif word in ("and",):
-                token = make("AND", word, token.start_pos, token.end_pos)
+                token = retyped(token, "AND", word)
             elif kind == "WORDS" or word in ("if", "when", "for", "where"):
                 continue
         elif depth and kind == "EQUALS":
-            token = make("COMPARE", "==", token.start_pos, token.end_pos)
+            token = retyped(token, "COMPARE", "==")
         elif kind == "WORDS":
             continue
         result.append(token)

@@ -1,130 +1,74 @@
-"""What the macros and words of the notation mean, as tables."""
+"""Tokens: Lark's, with what the stages between lexing and parsing add to them."""
 
 from __future__ import annotations
 
-# Macros that are operators or brackets of the grammar.
-MACRO_TYPES: dict[str, str] = {
-    **dict.fromkeys(
-        ["odot", "circ", "ast", "star", "bullet", "circledast", "bigodot", "cdotp"], "TIMES"
-    ),
-    **dict.fromkeys(["cdot", "times", "centerdot"], "DOT"),
-    "div": "SLASH",
-    "frac": "FRAC",
-    "dfrac": "FRAC",
-    "tfrac": "FRAC",
-    "cfrac": "FRAC",
-    "nicefrac": "FRAC",
-    "sfrac": "FRAC",
-    "sqrt": "SQRT",
-    **dict.fromkeys(["lvert", "vert", "mid", "rvert", "lVert", "Vert", "rVert"], "BAR"),
-    **dict.fromkeys(["le", "leq", "leqslant", "ge", "geq", "geqslant", "lt", "gt"], "COMPARE"),
-    **dict.fromkeys(
-        ["coloneqq", "triangleq", "equiv", "leftarrow", "gets", "doteq", "eqdef", "defeq"], "EQUALS"
-    ),
-    "langle": "OPENANGLE",
-    "rangle": "CLOSEANGLE",
-    "lbrace": "LSET",
-    "rbrace": "RSET",
-    "lbrack": "LSQB",
-    "rbrack": "RSQB",
-    "colon": "COLON",
-    "lparen": "LPAR",
-    "rparen": "RPAR",
-    **dict.fromkeys(
-        [
-            "underbrace",
-            "overbrace",
-            "underset",
-            "overset",
-            "underbracket",
-            "overbracket",
-            "stackrel",
-        ],
-        "BRACED_OVER",
-    ),
-    **dict.fromkeys(["dots", "ldots", "cdots", "vdots", "ddots"], "DOTS"),
-    **dict.fromkeys(["land", "wedge"], "AND"),
-}
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from typing import Protocol
 
-ACCENTS: dict[str, str] = {
-    "tilde": "tilde", "widetilde": "tilde", "hat": "hat", "widehat": "hat", "bar": "bar",
-    "overline": "bar", "dot": "dot", "ddot": "ddot", "check": "check", "breve": "breve",
-    "acute": "acute", "grave": "grave", "mathring": "ring",
-}  # fmt: skip
+from lark import Token
 
-COMBINING: dict[str, str] = {
-    "\u0303": "tilde", "\u0302": "hat", "\u0304": "bar", "\u0305": "bar", "\u0307": "dot",
-    "\u0308": "ddot", "\u030c": "check", "\u0306": "breve", "\u0301": "acute", "\u0300": "grave",
-    "\u030a": "ring",
-}  # fmt: skip
+from gatec.parse.grammar import parser
 
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
-    "sigma tau upsilon phi chi psi omega"
-).split()
-_LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
-GREEK: dict[str, str] = {
-    **dict(zip(_LETTERS, _GREEK, strict=True)),
-    **{letter.upper(): name.capitalize() for letter, name in zip(_LETTERS, _GREEK, strict=True)},
-    "ς": "varsigma",
-    "ϑ": "theta",
-    "ϕ": "phi",
-    "ϵ": "epsilon",
-    "∂": "partial",
-    "∇": "nabla",
-    "∆": "Delta",
-    "∞": "infty",
-}
-GREEK_NAMES = frozenset(GREEK.values())
 
-CLOSERS = {"LPAR": "RPAR", "LSQB": "RSQB", "LSET": "RSET", "LBRACE": "RBRACE"}
-OPENERS = {close: start for start, close in CLOSERS.items()}
-MATRIX_ENVIRONMENTS = frozenset(
-    ["matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "smallmatrix", "array", "psmallmatrix"]
-)
-CASES_ENVIRONMENTS = frozenset(["cases", "dcases", "rcases", "drcases"])
+class Script(Token):
+    """A sub- or superscript with its whole argument."""
 
-KEYWORDS: dict[str, str] = {
-    "cell": "KEY_CELL",
-    "input": "KEY_INPUT",
-    "inputs": "KEY_INPUT",
-    "state": "KEY_STATE",
-    "states": "KEY_STATE",
-    "output": "KEY_OUTPUT",
-    "outputs": "KEY_OUTPUT",
-    "param": "KEY_PARAM",
-    "params": "KEY_PARAM",
-    "parameter": "KEY_PARAM",
-    "parameters": "KEY_PARAM",
-    "const": "KEY_CONST",
-    "constant": "KEY_CONST",
-    "size": "KEY_SIZE",
-    "sizes": "KEY_SIZE",
-    "function": "KEY_FUNCTION",
-    "init": "KEY_INIT",
-}
-# What a person reads for a token type in "expected …".
-DESCRIPTIONS: dict[str, str] = {
-    "NAME": "a name",
-    "NUMBER": "a number",
-    "EQUALS": "'='",
-    "SIGN": "'+' or '-'",
-    "TIMES": "'*'",
-    "SLASH": "'/'",
-    "RPAR": "')'",
-    "RSQB": "']'",
-    "RSET": "'\\}'",
-    "RBRACE": "'}'",
-    "COMMA": "','",
-    "COLON": "':'",
-    "LBRACE": "'{'",
-    "BAR_CLOSE": "'|'",
-    "END_MATRIX": "\\end of the matrix",
-    "END_CASES": "\\end{cases}",
-    "$END": "the end of the line",
-}
-OPERATORS = frozenset(["SIGN", "TIMES", "DOT", "SLASH", "EQUALS", "COMPARE"])
-MAX_DEPTH = 200
-MAX_DIGITS = 64
-MAX_EQUATIONS = 10_000
-MAX_POWER = 64
+    __slots__ = ("above", "content", "grouped")
+    above: bool
+    content: tuple[Token, ...]
+    grouped: bool  # written with braces, parentheses or angles
+
+
+class Whole(Token):
+    """A name written as one word (`\\text{gate}`): never a product of letters."""
+
+    __slots__ = ()
+
+
+class Failure(Protocol):
+    """Told what is wrong: a code, a message, the place, a hint."""
+
+    def __call__(self, code: str, message: str, place: Token, hint: str | None = None) -> None: ...
+
+
+def make(kind: str, text: str, start: int | None, end: int | None) -> Token:
+    return Token(kind, text, start_pos=start, end_pos=end)
+
+
+def retyped(token: Token, kind: str, text: str | None = None) -> Token:
+    """A token of another kind at the same place."""
+    return make(kind, str(token) if text is None else text, token.start_pos, token.end_pos)
+
+
+def plain_tokens(text: str, base: int = 0) -> Iterator[Token]:
+    """Every token of a text, also those without meaning; positions count from `base`."""
+    for token in parser().lex(normalise(text), dont_ignore=True):
+        token.start_pos = (token.start_pos or 0) + base
+        token.end_pos = token.start_pos + len(token)
+        yield token
+
+
+def normalise(text: str) -> str:
+    """Letters that differ only in their font become one letter; the length stays the same."""
+    if text.isascii():
+        return text
+    return "".join(char if char.isascii() else _plain(char) for char in text)
+
+
+_KEEP = frozenset("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾…″‴")
+
+
+@cache
+def _plain(char: str) -> str:
+    if char in _KEEP or unicodedata.category(char) == "Lm":
+        return char
+    flat = unicodedata.normalize("NFKC", char)
+    return flat if len(flat) == 1 and not flat.isspace() else char
+
+
+def describe(token: Token) -> str:
+    """A token in a message."""
+    text = " ".join(str(token).split())
+    return f"'{text[:40]}'" if text else "the end of the equation"

@@ -12,8 +12,9 @@ from lark.exceptions import UnexpectedToken, VisitError
 
 from gatec.errors import Diagnostic, GatecError, Source, Span
 from gatec.parse import scripts
-from gatec.parse.lexer import Script, Whole, describe, parser
-from gatec.parse.tokens import DESCRIPTIONS, GREEK_NAMES, MAX_DIGITS, OPERATORS
+from gatec.parse.grammar import parser
+from gatec.parse.tokens import Script, Whole, describe
+from gatec.parse.vocabulary import DESCRIPTIONS, GREEK_NAMES, MAX_DIGITS, OPERATORS
 from gatec.syntax import (
     Bracket,
     Call,
@@ -44,7 +45,7 @@ def parse(tokens: Sequence[Token], source: Source, context: scripts.Context, sta
 
     Raises GatecError with the syntax error.
     """
-    machine = parser().parse_interactive(start=start)
+    machine: Any = parser().parse_interactive(start=start)
     for position, token in enumerate(tokens):
         if token == "+" and position and tokens[position - 1].type in _BINDING:
             raise GatecError(_missing_between(tokens[position - 1], token, source))

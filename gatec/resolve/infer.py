@@ -333,11 +333,9 @@ class Inference:
         whole, part = node.args[0].type.root(), node.type.root()
 
         def report(*_: Dim) -> Diagnostic:
-            size = self.solver.size_text(part.dims[0]) if part.rank == 1 else "?"
-            what = f"parts of size {size}" if size != "?" else "equal parts"
             return Diagnostic(
                 "E0305",
-                f"a {self.solver.text(whole)} cannot be cut into {count} {what}",
+                f"a {self.solver.text(whole)} cannot be cut into {count} equal gates",
                 node.span,
                 "the right side of a stack is a vector with as many units as all its gates",
             )

@@ -1,16 +1,17 @@
-"""The parser of a grammar. Its LALR tables are remembered: to build them is slow."""
+"""The parser of `grammars/gate.lark`. Its LALR tables are remembered: to build them is slow."""
 
 from __future__ import annotations
 
 import io
 import pickle
 import sys
+from functools import cache as once
 from typing import Any
 
 import lark
 from lark import Lark
 
-from gatec import cache
+from gatec import cache, resources
 
 _OPTIONS: dict[str, Any] = {
     "parser": "lalr",
@@ -18,6 +19,12 @@ _OPTIONS: dict[str, Any] = {
     "start": ["start", "sum"],
     "maybe_placeholders": False,
 }
+
+
+@once
+def parser() -> Lark:
+    """The parser, made or read once in a run."""
+    return load((resources.folder("grammars") / "gate.lark").read_text(encoding="utf-8"))
 
 
 def load(grammar: str) -> Lark:
@@ -29,11 +36,11 @@ def load(grammar: str) -> Lark:
             return Lark.load(_Plain(io.BytesIO(known)).load())
         except Exception:  # whatever stands there: the grammar itself is at hand
             pass
-    parser = Lark(grammar, **_OPTIONS)
+    made = Lark(grammar, **_OPTIONS)
     buffer = io.BytesIO()
-    parser.save(buffer)
+    made.save(buffer)
     cache.write("grammar", key, buffer.getvalue())
-    return parser
+    return made
 
 
 class _Plain(pickle.Unpickler):

@@ -1,0 +1,130 @@
+"""What the macros and words of the notation mean, as tables."""
+
+from __future__ import annotations
+
+# Macros that are operators or brackets of the grammar.
+MACRO_TYPES: dict[str, str] = {
+    **dict.fromkeys(
+        ["odot", "circ", "ast", "star", "bullet", "circledast", "bigodot", "cdotp"], "TIMES"
+    ),
+    **dict.fromkeys(["cdot", "times", "centerdot"], "DOT"),
+    "div": "SLASH",
+    "frac": "FRAC",
+    "dfrac": "FRAC",
+    "tfrac": "FRAC",
+    "cfrac": "FRAC",
+    "nicefrac": "FRAC",
+    "sfrac": "FRAC",
+    "sqrt": "SQRT",
+    **dict.fromkeys(["lvert", "vert", "mid", "rvert", "lVert", "Vert", "rVert"], "BAR"),
+    **dict.fromkeys(["le", "leq", "leqslant", "ge", "geq", "geqslant", "lt", "gt"], "COMPARE"),
+    **dict.fromkeys(
+        ["coloneqq", "triangleq", "equiv", "leftarrow", "gets", "doteq", "eqdef", "defeq"], "EQUALS"
+    ),
+    "langle": "OPENANGLE",
+    "rangle": "CLOSEANGLE",
+    "lbrace": "LSET",
+    "rbrace": "RSET",
+    "lbrack": "LSQB",
+    "rbrack": "RSQB",
+    "colon": "COLON",
+    "lparen": "LPAR",
+    "rparen": "RPAR",
+    **dict.fromkeys(
+        [
+            "underbrace",
+            "overbrace",
+            "underset",
+            "overset",
+            "underbracket",
+            "overbracket",
+            "stackrel",
+        ],
+        "BRACED_OVER",
+    ),
+    **dict.fromkeys(["dots", "ldots", "cdots", "vdots", "ddots"], "DOTS"),
+    **dict.fromkeys(["land", "wedge"], "AND"),
+}
+
+ACCENTS: dict[str, str] = {
+    "tilde": "tilde", "widetilde": "tilde", "hat": "hat", "widehat": "hat", "bar": "bar",
+    "overline": "bar", "dot": "dot", "ddot": "ddot", "check": "check", "breve": "breve",
+    "acute": "acute", "grave": "grave", "mathring": "ring",
+}  # fmt: skip
+
+COMBINING: dict[str, str] = {
+    "\u0303": "tilde", "\u0302": "hat", "\u0304": "bar", "\u0305": "bar", "\u0307": "dot",
+    "\u0308": "ddot", "\u030c": "check", "\u0306": "breve", "\u0301": "acute", "\u0300": "grave",
+    "\u030a": "ring",
+}  # fmt: skip
+
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
+    "sigma tau upsilon phi chi psi omega"
+).split()
+_LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
+GREEK: dict[str, str] = {
+    **dict(zip(_LETTERS, _GREEK, strict=True)),
+    **{letter.upper(): name.capitalize() for letter, name in zip(_LETTERS, _GREEK, strict=True)},
+    "ς": "varsigma",
+    "ϑ": "theta",
+    "ϕ": "phi",
+    "ϵ": "epsilon",
+    "∂": "partial",
+    "∇": "nabla",
+    "∆": "Delta",
+    "∞": "infty",
+}
+GREEK_NAMES = frozenset(GREEK.values())
+
+CLOSERS = {"LPAR": "RPAR", "LSQB": "RSQB", "LSET": "RSET", "LBRACE": "RBRACE"}
+OPENERS = {close: start for start, close in CLOSERS.items()}
+MATRIX_ENVIRONMENTS = frozenset(
+    ["matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "smallmatrix", "array", "psmallmatrix"]
+)
+CASES_ENVIRONMENTS = frozenset(["cases", "dcases", "rcases", "drcases"])
+
+KEYWORDS: dict[str, str] = {
+    "cell": "KEY_CELL",
+    "input": "KEY_INPUT",
+    "inputs": "KEY_INPUT",
+    "state": "KEY_STATE",
+    "states": "KEY_STATE",
+    "output": "KEY_OUTPUT",
+    "outputs": "KEY_OUTPUT",
+    "param": "KEY_PARAM",
+    "params": "KEY_PARAM",
+    "parameter": "KEY_PARAM",
+    "parameters": "KEY_PARAM",
+    "const": "KEY_CONST",
+    "constant": "KEY_CONST",
+    "size": "KEY_SIZE",
+    "sizes": "KEY_SIZE",
+    "function": "KEY_FUNCTION",
+    "init": "KEY_INIT",
+}
+# What a person reads for a token type in "expected …".
+DESCRIPTIONS: dict[str, str] = {
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "EQUALS": "'='",
+    "SIGN": "'+' or '-'",
+    "TIMES": "'*'",
+    "SLASH": "'/'",
+    "RPAR": "')'",
+    "RSQB": "']'",
+    "RSET": "'\\}'",
+    "RBRACE": "'}'",
+    "COMMA": "','",
+    "COLON": "':'",
+    "LBRACE": "'{'",
+    "BAR_CLOSE": "'|'",
+    "END_MATRIX": "\\end of the matrix",
+    "END_CASES": "\\end{cases}",
+    "$END": "the end of the line",
+}
+OPERATORS = frozenset(["SIGN", "TIMES", "DOT", "SLASH", "EQUALS", "COMPARE"])
+MAX_DEPTH = 200
+MAX_DIGITS = 64
+MAX_EQUATIONS = 10_000
+MAX_POWER = 64
