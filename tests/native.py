@@ -1,6 +1,7 @@
 """Generated C and CUDA, compiled for this machine and called through ctypes with NumPy arrays.
 
-CUDA is compiled by g++ with a shim (`cuda_shim/`) that runs blocks and threads on the host.
+CUDA is compiled by g++ with a shim (`cuda_shim/`) that runs blocks and threads on the host. Every
+array that a call gets lies between guards; what it writes to is full of NaN before.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +21,21 @@ from gatec.ir import Program
 SHIM = Path(__file__).parent / "cuda_shim"
 GUARD = 64  # numbers around every array that nobody may write to
 COMPILERS = shutil.which("gcc") and shutil.which("g++")
+OK, MISSING, SIZES, WORKSPACE, DEVICE = range(5)
 
-_C = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"]
-_CUDA = ["g++", "-std=c++17", "-x", "c++", "-Wall", "-Wextra", "-Werror", f"-I{SHIM}"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+C = ["gcc", "-std=c11", *WARNINGS, "-pedantic"]
+# Without unique symbols, every library has a shim of its own.
+CUDA = ["g++", "-std=c++17", "-fno-gnu-unique", "-U_FORTIFY_SOURCE", *WARNINGS, f"-I{SHIM}"]
+
+Values = Mapping[str, np.ndarray]
+
+
+def compiled(command: Sequence[str | Path]) -> None:
+    """Run a compiler, which must have nothing to say."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stderr[:4000]}"
+    assert not done.stderr, done.stderr[:4000]
 
 
 @dataclass
@@ -35,17 +48,41 @@ class Native:
     flags: tuple[str, ...] = ()
     libraries: dict[str, ctypes.CDLL] = field(default_factory=dict)
 
+    @property
+    def prefix(self) -> str:
+        return f"gatec_{self.program.source.name.lower()}"
+
+    @property
+    def source(self) -> Path:
+        return self.folder / ("cell.cu" if self.cuda else "cell.c")
+
     def library(self, dtype: str) -> ctypes.CDLL:
         if dtype not in self.libraries:
             real = {"float32": "float", "float64": "double"}[dtype]
-            source = self.folder / ("cell.cu" if self.cuda else "cell.c")
             target = self.folder / f"cell_{dtype}_{'cuda' if self.cuda else 'c'}.so"
-            command = [*(_CUDA if self.cuda else _C), "-O2", f"-DGATEC_REAL={real}", *self.flags]
-            command += ["-fPIC", "-shared", "-o", str(target), str(source)]
-            done = subprocess.run([*command, "-lm"], capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr[:4000]
+            command = [*(CUDA if self.cuda else C), "-O1", f"-DGATEC_REAL={real}", *self.flags]
+            source = ["-x", "c++", self.source] if self.cuda else [self.source]
+            compiled([*command, "-fPIC", "-shared", "-o", target, *source, "-lm"])
             self.libraries[dtype] = ctypes.CDLL(str(target))
         return self.libraries[dtype]
+
+    def function(self, name: str, dtype: str) -> ctypes._NamedFuncPointer:
+        return getattr(self.library(dtype), f"{self.prefix}_{name}")
+
+    def sizes(self, sizes: Mapping[str, int], steps: int, batch: int) -> ctypes.Array:
+        """The structure of sizes."""
+        source = self.program.source
+        order = ["input_size", "hidden_size", *(size.name for size in source.sizes)]
+        used = {*self.program.plan.size_names, *source.size_names}
+        numbers = [steps, batch, *(sizes[name] for name in order if name in used)]
+        return (ctypes.c_size_t * len(numbers))(*numbers)
+
+    def workspace_size(
+        self, sizes: Mapping[str, int], steps: int, batch: int, dtype: str, train: bool
+    ) -> int:
+        measure = self.function("workspace_size", dtype)
+        measure.restype, measure.argtypes = ctypes.c_size_t, [ctypes.c_void_p, ctypes.c_int]
+        return measure(self.sizes(sizes, steps, batch), int(train))
 
 
 def build(
@@ -69,12 +106,39 @@ class Result:
     grad_initial: dict[str, np.ndarray]
 
 
-class _Call:
-    """Arrays of one call, each between guards."""
+class Call:
+    """A sequence with the memory of its calls. What is not given is NULL."""
 
-    def __init__(self, dtype: str) -> None:
-        self.dtype = np.dtype(dtype)
+    def __init__(
+        self,
+        native: Native,
+        sizes: Mapping[str, int],
+        params: Values,
+        inputs: Values,
+        states: Values | None,
+        dtype: str,
+        *,
+        train: bool = True,
+        constants: Sequence[float] | None = None,
+        room: int | None = None,
+    ) -> None:
+        self.native, self.sizes, self.dtype = native, sizes, dtype
+        self.plan, self.train = native.program.plan, train
         self.guarded: list[np.ndarray] = []
+        self.steps, self.batch = next(iter(inputs.values())).shape[:2]
+        self.c_sizes = native.sizes(sizes, self.steps, self.batch)
+        size = np.dtype(dtype).itemsize
+        needed = native.workspace_size(sizes, self.steps, self.batch, dtype, train)
+        self.room = needed if room is None else room
+        self.workspace = self.array((self.room // size,))
+        self.params = self._given(self.plan.params, params)
+        self.inputs = self._given(self.plan.inputs, inputs)
+        self.states = None if states is None else self._given(self.plan.states, states)
+        self.constants = (ctypes.c_double * len(constants))(*constants) if constants else None
+        self.outputs = self.array((self.steps, self.batch, *self._shape(self.plan.output_shape)))
+        self.last = self._fresh(self.plan.states, (self.batch,))
+
+    # --- Memory -----------------------------------------------------------------------------
 
     def array(self, shape: Sequence[int], fill: np.ndarray | None = None) -> np.ndarray:
         count = int(np.prod(shape, dtype=np.int64))
@@ -85,9 +149,84 @@ class _Call:
         return inner
 
     def check(self) -> None:
+        """Nothing was written outside of an array."""
         for whole in self.guarded:
             edges = np.concatenate((whole[:GUARD], whole[-GUARD:]))
             assert (edges == 12345.0).all(), "written outside of an array"
+
+    def _shape(self, shape):  # type: ignore[no-untyped-def]
+        return tuple(dim.value(self.sizes) for dim in shape)
+
+    def _fresh(self, items, lead, wanted=None):  # type: ignore[no-untyped-def]
+        names = [i for i in items if wanted is None or i.name in wanted]
+        return {i.name: self.array((*lead, *self._shape(i.shape))) for i in names}
+
+    def _given(self, items, values):  # type: ignore[no-untyped-def]
+        found = [values.get(item.name) for item in items]
+        return _struct([None if v is None else self.array(v.shape, v) for v in found])
+
+    # --- Calls ------------------------------------------------------------------------------
+
+    def _shared(self) -> list[object]:
+        shared: list[object] = [ctypes.byref(self.c_sizes)]
+        shared += [self.constants] if self.plan.constants else []
+        shared += [self.params] if self.plan.params else []
+        room = ctypes.c_size_t(self.room)
+        return [*shared, self.inputs, self.states, _pointer(self.workspace), room]
+
+    def _queue(self) -> list[object]:
+        """The stream and, with cuBLAS, its handle."""
+        if not self.native.cuda:
+            return []
+        library = self.native.library(self.dtype)
+        blas = "-DGATEC_CUBLAS" in self.native.flags
+        handle = ctypes.c_char.in_dll(library, "gatec_shim_handle") if blas else None
+        return [None, ctypes.byref(handle)] if handle is not None else [None]
+
+    def forward(self) -> int:
+        """Forward's status; `outputs` and `last` are written."""
+        status = self.native.function("forward", self.dtype)(
+            _pointer(self.outputs),
+            _struct(list(self.last.values())),
+            *self._shared(),
+            int(self.train),
+            *self._queue(),
+        )
+        self.check()
+        return status
+
+    def backward(
+        self,
+        grad_outputs: np.ndarray,
+        grad_last: Values | None,
+        wanted: Collection[str] | None = None,
+    ) -> int:
+        """Backward's status; the gradients are written, of all or of those that are wanted."""
+        plan = self.plan
+        self.grad_params = self._fresh(plan.params, (), wanted)
+        self.grad_inputs = self._fresh(plan.inputs, (self.steps, self.batch), wanted)
+        self.grad_initial = self._fresh(plan.states, (self.batch,), wanted)
+
+        def struct(items, grads):  # type: ignore[no-untyped-def]
+            return _struct([grads.get(item.name) for item in items])
+
+        groups = [struct(plan.params, self.grad_params)] if plan.params else []
+        groups.append(struct(plan.inputs, self.grad_inputs))
+        groups.append(struct(plan.states, self.grad_initial))
+        given = None if grad_last is None else self._given(plan.states, grad_last)
+        status = self.native.function("backward", self.dtype)(
+            *groups,
+            _pointer(self.array(grad_outputs.shape, grad_outputs)),
+            given,
+            *self._shared(),
+            *self._queue(),
+        )
+        self.check()
+        return status
+
+
+def _pointer(array: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
 
 
 def _struct(pointers: Sequence[np.ndarray | None]) -> ctypes.Array[ctypes.c_void_p]:
@@ -98,75 +237,25 @@ def _struct(pointers: Sequence[np.ndarray | None]) -> ctypes.Array[ctypes.c_void
 def run(
     native: Native,
     sizes: Mapping[str, int],
-    params: Mapping[str, np.ndarray],
-    inputs: Mapping[str, np.ndarray],
-    states: Mapping[str, np.ndarray] | None,
+    params: Values,
+    inputs: Values,
+    states: Values | None,
     grad_outputs: np.ndarray | None,
-    grad_last: Mapping[str, np.ndarray] | None,
+    grad_last: Values | None,
     dtype: str,
     *,
     train: bool = True,
 ) -> Result:
     """Forward and, with `train`, backward. A parameter that is not given is NULL."""
-    program, plan = native.program, native.program.plan
-    library = native.library(dtype)
-    prefix = f"gatec_{program.source.name.lower()}"
-    call = _Call(dtype)
-
-    def given(items, values):  # type: ignore[no-untyped-def]
-        found = [values.get(item.name) for item in items] if values is not None else []
-        return [None if v is None else call.array(v.shape, v) for v in found]
-
-    def fresh(items, lead):  # type: ignore[no-untyped-def]
-        shapes = [tuple(dim.value(sizes) for dim in item.shape) for item in items]
-        return {i.name: call.array(lead + s) for i, s in zip(items, shapes, strict=True)}
-
-    steps, batch = next(iter(inputs.values())).shape[:2]
-    order = ["input_size", "hidden_size", *(size.name for size in program.source.sizes)]
-    used = {*plan.size_names, *program.source.size_names}
-    numbers = [steps, batch, *(sizes[name] for name in order if name in used)]
-    c_sizes = (ctypes.c_size_t * len(numbers))(*numbers)
-    measure = getattr(library, f"{prefix}_workspace_size")
-    measure.restype, measure.argtypes = ctypes.c_size_t, [ctypes.c_void_p, ctypes.c_int]
-    room = measure(c_sizes, int(train))
-    assert room > 0, "sizes refused"
-    workspace = call.array((room // np.dtype(dtype).itemsize,))
-    c_params = _struct(given(plan.params, params))
-    c_inputs = _struct(given(plan.inputs, inputs))
-    c_states = None if states is None else _struct(given(plan.states, states))
-    outputs = call.array((steps, batch, *(dim.value(sizes) for dim in plan.output_shape)))
-    last = fresh(plan.states, (batch,))
-    shared: list[object] = [ctypes.byref(c_sizes)]
-    shared += [None] if plan.constants else []
-    shared += [c_params] if plan.params else []
-    shared += [c_inputs, c_states, ctypes.c_void_p(workspace.ctypes.data), ctypes.c_size_t(room)]
-    stream = [None] if native.cuda else []
-    forward = getattr(library, f"{prefix}_forward")
-    code = forward(
-        ctypes.c_void_p(outputs.ctypes.data),
-        _struct([*last.values()]),
-        *shared,
-        int(train),
-        *stream,
+    call = Call(native, sizes, params, inputs, states, dtype, train=train)
+    assert call.room > 0, "sizes refused"
+    status = call.forward()
+    assert status == OK, f"forward returned {status}"
+    if not train:
+        return Result(call.outputs, call.last, {}, {}, {})
+    assert grad_outputs is not None
+    status = call.backward(grad_outputs, grad_last)
+    assert status == OK, f"backward returned {status}"
+    return Result(
+        call.outputs, call.last, call.grad_params, call.grad_inputs, call.grad_initial
     )
-    assert code == 0, f"forward returned {code}"
-    grads = [
-        fresh(plan.params, ()),
-        fresh(plan.inputs, (steps, batch)),
-        fresh(plan.states, (batch,)),
-    ]
-    if train:
-        assert grad_outputs is not None
-        weights = call.array(grad_outputs.shape, grad_outputs)
-        backward = getattr(library, f"{prefix}_backward")
-        wanted = [_struct([*g.values()]) for g in (grads if plan.params else grads[1:])]
-        code = backward(
-            *wanted,
-            ctypes.c_void_p(weights.ctypes.data),
-            None if grad_last is None else _struct(given(plan.states, grad_last)),
-            *shared,
-            *stream,
-        )
-        assert code == 0, f"backward returned {code}"
-    call.check()
-    return Result(outputs, last, *grads)
