@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from gatec.expr import Expr
+from gatec.expr import Broadcast, Const, Expr, Shape, call
+from gatec.passes.common import zeros
 
 Combination = dict[Expr, Fraction]
 
@@ -73,6 +74,14 @@ class System:
                 left, right = plus(left, known.left, -c), plus(right, known.right, -c)
         return left, right
 
+    def settled(self) -> dict[Expr, Expr]:
+        """The unknowns that have one value, whatever the others are."""
+        return {
+            name: combined(row.right, name.shape)
+            for name, row in self._rows.items()
+            if len(row.left) == 1
+        }
+
     def solution(self) -> dict[Expr, Combination]:
         """A value for every unknown that occurs; those left open are 0."""
         found: dict[Expr, Combination] = {}
@@ -82,3 +91,14 @@ class System:
                 if free not in self._rows:
                     found.setdefault(free, {})
         return found
+
+
+def combined(combination: Combination, shape: Shape) -> Expr:
+    """A combination as an expression of the given shape."""
+    terms: list[Expr] = []
+    for name, number in combination.items():
+        value = name if name.shape == shape else Broadcast(name, shape)
+        terms.append(value if number == 1 else -value if number == -1 else Const(number) * value)
+    if not terms:
+        return zeros(shape)
+    return call("add", *terms) if terms[1:] else terms[0]

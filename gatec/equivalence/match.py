@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from gatec.equivalence.linear import Combination, Row, System
+from gatec.equivalence.linear import Combination, Row, System, combined
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.polynomials import Monomial, Poly, TooLarge
 from gatec.equivalence.sides import (
     Side,
     argument,
+    is_gate,
     matrix_product,
     mentions,
     over,
@@ -28,24 +29,25 @@ from gatec.equivalence.sides import (
 )
 from gatec.expr import Apply, Broadcast, Concat, Const, Dim, Expr, Ref, Shape, Slice, call
 from gatec.ir import Cell
-from gatec.passes.common import nodes, zeros
+from gatec.passes.common import bottom_up, nodes, zeros
 
 ONE = Const(Fraction(1))
 HALF = Const(Fraction(1, 2))
-SCALES = [Fraction(1), Fraction(-1), Fraction(2), Fraction(1, 2), Fraction(-2), Fraction(-1, 2)]
+_SCALES = 24  # ways to rescale the states that are tried
+# A bias on its way to infinity; `sigmoid` of it is 1 in the limit.
+INFINITE = "infinity"
 
 
 @dataclass(frozen=True)
 class Target:
     """What a gate of `mine` is taken for: an expression over `theirs`.
 
-    `sign` of its argument against that of the gate `of`; a constant has none. `limit` marks a
-    constant that is reached only as a parameter goes to infinity.
+    `argument` is what the gate's argument then has to be. `limit` marks a constant that is reached
+    only as a bias goes to infinity; the argument is that bias alone.
     """
 
     value: Expr
-    of: Expr | None
-    sign: int = 1
+    argument: Expr
     limit: bool = False
 
 
@@ -83,16 +85,19 @@ class Matcher:
         """Both cells `alive`, with constants in place and parameters of different names."""
         self.mine, self.theirs, self.budget = mine, theirs, budget
         self.unknown = frozenset(param.name for param in mine.params)
-        self.known = frozenset(param.name for param in theirs.params)
+        self.known = frozenset(param.name for param in theirs.params) | {INFINITE}
         # How far the search got where it failed: gates and results settled, and the map so far.
         self.furthest: Found | None = None
         self._reached = (-1, -1)
         self._mine: Side | None = None
 
+    def further(self, gates: int, results: int) -> bool:
+        """Whether an attempt settled more than any before it."""
+        return (gates, results) > self._reached
+
     def reached(self, gates: int, results: int, found: Found) -> None:
         """Remember the map of the attempt that settled the most."""
-        if (gates, results) > self._reached:
-            self._reached, self.furthest = (gates, results), found
+        self._reached, self.furthest = (gates, results), found
 
     def prepared(self, mine: Cell) -> Side:
         """The normal forms of `mine`, which most attempts share."""
@@ -135,15 +140,20 @@ class Matcher:
             )
 
         orders.sort(key=strange)
-        plain = (Fraction(1),) * len(mine)
-        scales = [plain] + [
-            s
-            for s in itertools.islice(itertools.product(SCALES, repeat=len(mine)), 300)
-            if s != plain
-        ]
-        for scale in scales:
+        for scale in self._scales():
             for order in orders:
                 yield {m.name: (t.name, c) for m, t, c in zip(mine, order, scale, strict=True)}
+
+    def _scales(self) -> list[tuple[Fraction, ...]]:
+        """Factors between the states, 1 first: those by which what drives the states differs."""
+        drives = [_drives(self.prepared(self.mine)), _drives(Side.of(self.theirs))]
+        ratios = {Fraction(1)}
+        ratios |= {one / other for one in drives[0] for other in drives[1]}
+        choices = sorted(ratios | {-ratio for ratio in ratios}, key=lambda r: (r < 0, abs(r - 1)))
+        found = itertools.product(choices[:8], repeat=len(self.mine.states))
+        return sorted(
+            itertools.islice(found, 512), key=lambda scale: sum(factor != 1 for factor in scale)
+        )[:_SCALES]
 
     def _fixings(self) -> Iterator[dict[str, Expr]]:
         """Parameters that multiply other parameters are tried at 1 and 0: the rest is linear."""
@@ -178,6 +188,21 @@ class Matcher:
         return found
 
 
+def _drives(side: Side) -> set[Fraction]:
+    """The largest number in what drives each state: terms without it and without parameters."""
+    found = set()
+    for name, update in side.updates.items():
+        numbers = [
+            abs(number)
+            for monomial, number in side.poly(update).terms.items()
+            if not any(isinstance(atom, Ref) and atom.name == name for atom, _ in monomial)
+            and any(is_gate(atom) for atom, _ in monomial)
+        ]
+        if numbers:
+            found.add(max(numbers))
+    return found
+
+
 def _full(value: Expr, shape: Shape) -> Expr:
     return value if value.shape == shape else Broadcast(value, shape)
 
@@ -192,7 +217,7 @@ class _Attempt:
         self.mine = matcher.prepared(mine)
         theirs = in_terms_of(matcher.theirs, mine, states)
         self.theirs = Side.of(theirs)
-        self.gates = self.mine.gates(matcher.unknown)
+        self.gates = _soonest(self.mine, self.mine.gates(matcher.unknown))
         self.targets = self.theirs.gates(matcher.known)
         self.wanted = self._wanted()
         # The gates that each result waits for.
@@ -243,34 +268,37 @@ class _Attempt:
     def _targets(self, gate: Expr) -> Iterator[Target]:
         """What a gate may be taken for, the likeliest first."""
         assert isinstance(gate, Apply)
-        for other in self.targets:
-            if isinstance(other, Apply) and other.op == gate.op and other.shape == gate.shape:
-                yield Target(other, other)
-        if gate.op == "sigmoid":
-            for other in self.targets:
-                if isinstance(other, Apply) and other.op == gate.op and other.shape == gate.shape:
-                    yield Target(ONE - other, other, -1)
-            yield Target(_full(HALF, gate.shape), None)
-            if self.limits:
-                yield Target(_full(ONE, gate.shape), None, limit=True)
-                yield Target(zeros(gate.shape), None, limit=True)
+        alike = [
+            other
+            for other in self.targets
+            if isinstance(other, Apply) and other.op == gate.op and other.shape == gate.shape
+        ]
+        for other in alike:
+            yield Target(other, argument(other))
+        if gate.op != "sigmoid":
+            return
+        for other in alike:
+            yield Target(ONE - other, -argument(other))
+        yield Target(_full(HALF, gate.shape), zeros(gate.shape))
+        if self.limits:
+            infinite = Ref("param", INFINITE, gate.shape)
+            yield Target(_full(ONE, gate.shape), infinite, limit=True)
+            yield Target(zeros(gate.shape), -infinite, limit=True)
 
     def _argument_agrees(
         self, gate: Expr, target: Target, chosen: dict[Expr, Target], system: System
     ) -> bool:
-        if target.limit:
-            return True
-        if target.of is None:
-            wanted: Expr = zeros(argument(gate).shape)
-        else:
-            wanted = argument(target.of)
-            wanted = wanted if target.sign > 0 else -wanted
-        return self._agree(argument(gate), wanted, chosen, system)
+        return self._agree(argument(gate), target.argument, chosen, system)
 
     def _agree(self, value: Expr, wanted: Expr, chosen: dict[Expr, Target], system: System) -> bool:
         """Add the equations of `value = wanted`; False where they have no solution."""
         value = replaced(value, {gate: target.value for gate, target in chosen.items()})
-        rows = self._rows(self.mine.poly(value), self.theirs.poly(wanted))
+        goal = self.theirs.poly(wanted)
+        rows = self._rows(self.mine.poly(value), goal)
+        if rows is None:
+            # Not linear: but perhaps with the parameters that are settled already.
+            value = replaced(value, system.settled())
+            rows = self._rows(self.mine.poly(value), goal)
         return rows is not None and system.add(rows)
 
     def _rows(self, value: Poly, wanted: Poly) -> list[Row] | None:
@@ -304,6 +332,8 @@ class _Attempt:
         """What is known so far, in case nothing better comes."""
         if any(target.limit for target in chosen.values()):
             return
+        if not self.matcher.further(gates, results):
+            return
         solution, params = system.solution(), dict[str, Expr]()
         for param in self.mine.cell.params:
             if any(mentions(view, [param.name]) for view in solution):
@@ -322,6 +352,19 @@ class _Attempt:
             params[param.name] = value
         limits = tuple(gate for gate, target in chosen.items() if target.limit)
         return Found(self.states, params, chosen, limits)
+
+
+def _soonest(side: Side, gates: list[Expr]) -> list[Expr]:
+    """Gates in an order that completes a result as soon as can be, inner ones first."""
+    left = dict.fromkeys(gates)
+    ordered: list[Expr] = []
+    waiting = [[n for n in bottom_up(result) if n in left] for result in side.results().values()]
+    while left:
+        waiting = [[gate for gate in gates if gate in left] for gates in waiting]
+        for gate in min(filter(None, waiting), key=len):
+            ordered.append(gate)
+            del left[gate]
+    return ordered
 
 
 def in_terms_of(theirs: Cell, mine: Cell, states: Mapping[str, tuple[str, Fraction]]) -> Cell:
@@ -424,9 +467,9 @@ def _assembled(name: str, shape: Shape, solution: Mapping[Expr, Combination]) ->
     views: dict[tuple[int, object, object], Expr] = {}
     for view, combination in solution.items():
         if view == whole:
-            return _combined(combination, shape)
+            return combined(combination, shape)
         if isinstance(view, Slice) and view.arg == whole:
-            views[view.axis, view.start, view.stop] = _combined(combination, view.shape)
+            views[view.axis, view.start, view.stop] = combined(combination, view.shape)
         elif mentions(view, [name]):
             return None
     if not views:
@@ -443,16 +486,6 @@ def _assembled(name: str, shape: Shape, solution: Mapping[Expr, Combination]) ->
     if starts or position != shape[axis]:
         return None
     return Concat(tuple(parts), axis) if len(parts) > 1 else parts[0]
-
-
-def _combined(combination: Combination, shape: Shape) -> Expr:
-    terms = []
-    for name, number in combination.items():
-        value = _full(name, shape) if not name.shape else name
-        terms.append(value if number == 1 else -value if number == -1 else Const(number) * value)
-    if not terms:
-        return zeros(shape)
-    return call("add", *terms) if terms[1:] else terms[0]
 
 
 __all__ = ["Budget", "Found", "Matcher", "Normaliser", "in_terms_of", "renamed", "replaced"]

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gatec.equivalence.match import Found, in_terms_of, replaced
+from gatec.equivalence.match import INFINITE, Found, in_terms_of, replaced
 from gatec.equivalence.normal import Step
 from gatec.equivalence.sides import Side, with_params
-from gatec.expr import Const, Expr, Ref
+from gatec.expr import Apply, Broadcast, Const, Expr, Ref
 from gatec.ir import Cell, Initial
 
 LIMIT = "limit"
@@ -42,8 +42,8 @@ class Proof:
                   values, parameters of different names
     params        parameter of mine -> expression in the parameters of theirs
     states        state of mine -> (state of theirs, scale): mine = scale * theirs
-    limits        gate of mine (its normal form, with `params` in place) -> the constant that it
-                  reaches only in the limit
+    limits        the sigmoid of a bias that goes to infinity -> 1, where a gate is constant only
+                  in the limit
     claims        one for each state, and one for the output
     steps         what each claim rests on, by the expression that is rewritten; those of `mine`
                   and of `theirs` apart, since names of quantities may mean different things
@@ -65,7 +65,7 @@ def prove(mine: Cell, theirs: Cell, found: Found) -> Proof | None:
         return None
     left = Side.of(with_params(mine, found.params))
     right = Side.of(in_terms_of(theirs, mine, found.states))
-    limits = _limits(found, left)
+    limits = _limits(found)
     wanted: dict[str, Expr] = {"": right.output}
     for name, (other, scale) in found.states.items():
         value = right.updates[other]
@@ -100,19 +100,13 @@ def _results(cell: Cell) -> dict[str, Ref]:
     return {**found, "": cell.equation(cell.output).ref}
 
 
-def _limits(found: Found, left: Side) -> dict[Expr, Expr]:
-    """The gates that are constant in the limit, as they stand once the map is in place."""
+def _limits(found: Found) -> dict[Expr, Expr]:
+    """`sigmoid` of a bias that goes to infinity is 1."""
     made: dict[Expr, Expr] = {}
     for gate in found.limits:
-        with_map = replaced(gate, {ref: found.params[ref.name] for ref in _params(gate)})
-        made[left.normaliser.expr(with_map)] = found.gates[gate].value
+        atom = Apply("sigmoid", (Ref("param", INFINITE, gate.shape),))
+        made[atom] = Broadcast(Const(Fraction(1)), gate.shape) if gate.shape else Const(Fraction(1))
     return made
-
-
-def _params(expr: Expr) -> list[Ref]:
-    from gatec.passes.common import refs
-
-    return list(refs(expr, "param"))
 
 
 def _starts_agree(mine: Cell, theirs: Cell, found: Found) -> bool:

@@ -6,9 +6,10 @@ the second carry a prime, so that the names of both never meet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.polynomials import Poly
@@ -179,7 +180,12 @@ def matrix_product(node: Expr, mine: frozenset[str]) -> tuple[Expr, Expr] | None
     return None
 
 
-def mentions(expr: Expr, names: Iterable[str]) -> bool:
+def mentions(expr: Expr, names: Collection[str]) -> bool:
     """Whether any parameter of these names occurs anywhere in an expression."""
-    names = set(names)
-    return any(ref.name in names for ref in refs(expr, "param"))
+    return not parameters(expr).isdisjoint(names)
+
+
+@lru_cache(maxsize=1 << 16)
+def parameters(expr: Expr) -> frozenset[str]:
+    """The names of the parameters in an expression."""
+    return frozenset(ref.name for ref in refs(expr, "param"))
