@@ -152,8 +152,8 @@ class _Folder:
                 return script_token(mark, above, (first,), False, first.end_pos), rest, position + 1
         if token.type == "SIGN" and self._is(position + 1, stop, "NUMBER"):
             number = self.tokens[position + 1]
-            content = (token, number)
-            return script_token(mark, above, content, False, number.end_pos), None, position + 2
+            script = script_token(mark, above, (token, number), False, number.end_pos)
+            return script, None, position + 2
         if token.type in _ARGUMENTS:
             end = min(self._single(position + 1, _ARGUMENTS[token.type]), stop)
             content = tuple(self.run(position, end, depth + 1))
@@ -172,7 +172,7 @@ class _Folder:
         following = self.tokens[position + 1]
         return following.type in ("SUB", "SUP") and following.start_pos == token.end_pos
 
-    def _grouped(self, mark: Token, position: int, depth: int) -> tuple[Token, None, int]:
+    def _grouped(self, mark: Token, position: int, depth: int) -> tuple[Token, Token | None, int]:
         token = self.tokens[position]
         above = mark.type == "SUP"
         stop = self._angle_end(position) if token == "<" else self.partners.get(position)
@@ -186,15 +186,18 @@ class _Folder:
             self.deep = True
             self.failure("E0501", f"nested more than {MAX_DEPTH} deep", token,
                          "give the inner part a name of its own")  # fmt: skip
+        closer, rest = self.tokens[stop], None
         if token.type in ("LPAR", "LSQB"):
-            content = (token, *content, self.tokens[stop])
-        end = self.tokens[stop].end_pos
-        return script_token(mark, above, content, True, end), None, stop + 1
+            content = (token, *content, closer)
+        elif closer == ">=":  # `h^<t>= …`
+            closer, rest = _split(closer)
+            rest = make("EQUALS", "=", rest.start_pos, rest.end_pos)
+        return script_token(mark, above, content, True, closer.end_pos), rest, stop + 1
 
     def _angle_end(self, position: int) -> int | None:
         """Where `<t-1>` ends."""
         for index in range(position + 1, min(position + _ANGLE_WIDTH, len(self.tokens))):
-            if self.tokens[index] == ">":
+            if self.tokens[index] in (">", ">="):
                 return index
         return None
 

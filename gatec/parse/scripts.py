@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from lark import Token
 
-from gatec.parse.tokens import Script
+from gatec.parse.tokens import Script, make
 from gatec.parse.vocabulary import GREEK
 
 
@@ -24,6 +24,7 @@ class Context:
     index: str | None  # the letter of the time index
     components: frozenset[str] = frozenset()  # letters that number units: [W x]_j
     numbered: frozenset[str] = frozenset()  # bases whose superscript numbers are labels: W^1
+    joined: frozenset[str] = frozenset()  # labels that the index follows at once: c_{ft-1}
 
 
 @dataclass
@@ -139,10 +140,15 @@ def survey(statements: Iterable[Sequence[Token]]) -> Context:
     marked: Counter[str] = Counter()  # in angles, or in parentheses after a name
     components: Counter[str] = Counter()
     numbered: set[str] = set()
+    joined: set[tuple[str, str]] = set()
 
     def count(tokens: Sequence[Token], *, angled: bool = False) -> None:
         found = lag(tokens)
         if found is None:
+            label_index = _joined(tokens)
+            if label_index is not None:
+                joined.add(label_index)
+                shifted[label_index[1]] += 1
             return
         letter, offset = found
         (shifted if offset else plain)[letter] += 1
@@ -190,7 +196,22 @@ def survey(statements: Iterable[Sequence[Token]]) -> Context:
                 if found and found[0] in ("t", "n", "k", "tau"):
                     count(inner, angled=True)
     index = _index(shifted, plain, marked)
-    return Context(index, frozenset(set(components) - {index}), frozenset(numbered))
+    return Context(
+        index,
+        frozenset(set(components) - {index}),
+        frozenset(numbered),
+        frozenset(label for label, letter in joined if letter == index),
+    )
+
+
+def _joined(tokens: Sequence[Token]) -> tuple[str, str] | None:
+    """`ft-1`: a label and the index letter, written as one word."""
+    tokens = unwrap(tokens)
+    if len(tokens) == 3 and tokens[0].type == "NAME" and 1 < len(tokens[0]) < 4:
+        word = str(tokens[0])
+        if word.isalpha() and word.isascii() and tokens[1].type == "SIGN" and tokens[2] == "1":
+            return word[:-1], word[-1]
+    return None
 
 
 _PREFERRED = ("t", "n", "k", "tau", "s", "i")
@@ -262,7 +283,7 @@ def _is_exponent(
 def _labels(content: Sequence[Token], context: Context) -> Meaning:
     meaning = Meaning()
     labels: list[str] = []
-    for part in parts(content):
+    for part in [each for whole in parts(content) for each in _apart(whole, context)]:
         found = lag(part)
         if found is not None and found[0] == context.index:
             meaning.time = found[1]
@@ -276,3 +297,16 @@ def _labels(content: Sequence[Token], context: Context) -> Meaning:
                 labels.append(text)
     meaning.labels = tuple(labels)
     return meaning
+
+
+def _apart(part: tuple[Token, ...], context: Context) -> list[tuple[Token, ...]]:
+    """`ft` and `ft-1` as label and index, where the document writes them as one word."""
+    word = part[0]
+    is_word = word.type == "NAME" and len(word) > 1 and word.isalpha()
+    if not is_word or word[-1] != context.index or word[:-1] not in context.joined:
+        return [part]
+    middle = (word.start_pos or 0) + len(word) - 1
+    return [
+        (make("NAME", word[:-1], word.start_pos, middle),),
+        (make("NAME", word[-1], middle, word.end_pos), *part[1:]),
+    ]
