@@ -408,6 +408,24 @@ def walk(expr: Expr) -> Iterator[Expr]:
         stack.extend(reversed(node.children))
 
 
+def bottom_up(expr: Expr) -> list[Expr]:
+    """Every distinct node of an expression, children before their parents."""
+    order: list[Expr] = []
+    done: set[Expr] = set()
+    stack = [(expr, False)]
+    while stack:
+        node, ready = stack.pop()
+        if node in done:
+            continue
+        if ready or not node.children:
+            done.add(node)
+            order.append(node)
+        else:
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(node.children))
+    return order
+
+
 def rewrite(expr: Expr, rule: Callable[[Expr], Expr]) -> Expr:
     """The tree rebuilt bottom-up, `rule` applied to every node once its children are done.
 

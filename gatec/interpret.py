@@ -19,8 +19,10 @@ from gatec.expr import (
     Expr,
     Identity,
     Ref,
+    Shape,
     SizeValue,
     Slice,
+    bottom_up,
 )
 from gatec.ir import Cell, State
 from gatec.ops import OPS, Kind
@@ -69,8 +71,11 @@ def run(
         for s in cell.states:
             history[s.name].append(evaluator.batch(values[s.update], batch, s.shape))
         trace.append(values)
-    output_shape = cell.output_shape
-    outputs = xp.stack([evaluator.batch(v[cell.output], batch, output_shape) for v in trace])
+    shape = cell.output_shape
+    if steps:
+        outputs = xp.stack([evaluator.batch(v[cell.output], batch, shape) for v in trace])
+    else:
+        outputs = xp.zeros((0, batch, *evaluator.sizes_of(shape)))
     return Run(outputs, {name: values[-1] for name, values in history.items()}, trace)
 
 
@@ -106,40 +111,48 @@ class _Evaluator:
             value = self._full(value, state.shape)
         return self.batch(value, batch, state.shape)
 
-    def _full(self, value: Array, shape: Any) -> Array:
-        return self.xp.broadcast_to(value, tuple(dim.value(self.sizes) for dim in shape))
+    def _full(self, value: Array, shape: Shape) -> Array:
+        return self.xp.broadcast_to(value, self.sizes_of(shape))
 
-    def batch(self, value: Array, batch: int, shape: Any) -> Array:
+    def batch(self, value: Array, batch: int, shape: Shape) -> Array:
         """A value with its batch dimension, whether or not it depends on the batch."""
-        full = tuple(dim.value(self.sizes) for dim in shape)
-        return self.xp.broadcast_to(value, (batch, *full)) + self.xp.zeros((batch, *full))
+        full = (batch, *self.sizes_of(shape))
+        return self.xp.broadcast_to(value, full) + self.xp.zeros(full)
+
+    def sizes_of(self, shape: Shape) -> tuple[int, ...]:
+        """A shape in numbers."""
+        return tuple(dim.value(self.sizes) for dim in shape)
 
     def value(self, expr: Expr) -> Array:
+        """The value of an expression, children first: nesting may be deep, subtrees shared."""
+        done: dict[Expr, Array] = {}
+        for node in bottom_up(expr):
+            done[node] = self._node(node, [done[child] for child in node.children])
+        return done[expr]
+
+    def _node(self, node: Expr, operands: list[Array]) -> Array:
         xp = self.xp
-        match expr:
+        match node:
             case Const():
-                return xp.asarray(float(expr.value))
+                return xp.asarray(float(node.value))
             case SizeValue():
-                return xp.asarray(float(expr.dim.value(self.sizes)))
+                return xp.asarray(float(node.dim.value(self.sizes)))
             case Identity():
-                return xp.eye(expr.dim.value(self.sizes))
+                return xp.eye(node.dim.value(self.sizes))
             case Ref():
-                return self._reference(expr)
+                return self._reference(node)
             case Broadcast():
-                inner = self.value(expr.arg)
-                return self._widen(inner, len(expr.shape)) + xp.zeros(
-                    tuple(dim.value(self.sizes) for dim in expr.shape)
-                )
+                zeros = xp.zeros(self.sizes_of(node.shape))
+                return self._widen(operands[0], len(node.shape)) + zeros
             case Slice():
-                inner = self.value(expr.arg)
-                index = [slice(None)] * len(expr.arg.shape)
-                index[expr.axis] = slice(expr.start.value(self.sizes), expr.stop.value(self.sizes))
-                return inner[(..., *index)]
+                index = [slice(None)] * len(node.arg.shape)
+                index[node.axis] = slice(node.start.value(self.sizes), node.stop.value(self.sizes))
+                return operands[0][(..., *index)]
             case Concat():
-                return self._concat(expr)
+                return self._concat(node, operands)
             case Apply():
-                return self._apply(expr)
-        raise TypeError(f"no such node: {expr!r}")
+                return self._apply(node, operands)
+        raise TypeError(f"no such node: {node!r}")
 
     def _reference(self, ref: Ref) -> Array:
         match ref.kind:
@@ -160,9 +173,8 @@ class _Evaluator:
                 return self._default(self.states[ref.name], values[0].shape[0])
         raise TypeError(f"a cell has no {ref.kind} reference")
 
-    def _apply(self, expr: Apply) -> Array:
+    def _apply(self, expr: Apply, operands: list[Array]) -> Array:
         row = OPS[expr.op]
-        operands = [self.value(arg) for arg in expr.args]
         if row.kind in (Kind.REDUCTION, Kind.NORMALISATION, Kind.BATCH):
             return row.reference(self.xp, operands[0], expr.args[0].rank)
         if row.kind is Kind.POINTWISE:
@@ -177,11 +189,11 @@ class _Evaluator:
     def _widen(self, value: Array, rank: int) -> Array:
         return value[(..., *([None] * rank))] if len(value.shape) else value
 
-    def _concat(self, expr: Concat) -> Array:
-        batch = next((self.value(arg).shape[0] for arg in expr.args if arg.batched), None)
+    def _concat(self, expr: Concat, operands: list[Array]) -> Array:
+        pairs = list(zip(expr.args, operands, strict=True))
+        batch = next((value.shape[0] for arg, value in pairs if arg.batched), None)
         parts = []
-        for arg in expr.args:
-            value = self.value(arg)
+        for arg, value in pairs:
             if not arg.shape:
                 value = value[..., None]
             if batch is not None and not arg.batched:

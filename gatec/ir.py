@@ -202,17 +202,21 @@ def verify(cell: Cell) -> None:
 
 # --- Programs -----------------------------------------------------------------------------------
 
+# The name of the `Ref("grad", …)` that arrives from outside, the cotangent of the outputs.
+GRAD_OUTPUTS = "grad_outputs"
+
 
 @dataclass(frozen=True)
 class Backward:
     """The backward cell, derived by `adjoint.py`: equations in execution order.
 
-    At every step, in reverse, the equations of phase STEP read the forward values of that step
-    (states at t-1, inputs at t, `var`s that are stored or recomputed) and two kinds of
-    `Ref("grad", …)`: `grad_<output>`, what arrives from outside for this step's output, and
-    `carry_<state>`, the cotangent of the state's new value from step t+1 (from the caller's
-    `grad_state` at the last step). `carries[state]` names the equation that computes the carry
-    for step t-1.
+    Equations read forward values (states at t-1, inputs at t, `var`s that are stored or
+    recomputed) and two kinds of `Ref("grad", …)`: `grad_outputs`, what arrives from outside for
+    the outputs of all steps, and, in phase STEP alone, `carry_<state>`, the cotangent of the
+    state's new value from step t+1 (from the caller's `grad_state` at the last step).
+    `carries[state]` names the equation that computes the carry for step t-1.
+
+    Steps run in reverse. Equations of phase SEQUENCE, before the loop, read no carry.
     """
 
     stored: tuple[str, ...]  # forward equations whose values over the sequence are read

@@ -11,6 +11,7 @@ whose weights depend on shapes alone, so that every runner finds the same ones.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -214,13 +215,16 @@ def _numpy(
     state = grad_state = None
     if case.states:
         state = _one([v.astype(dtype) for v in _full_states(program, sizes, case).values()])
-    outputs, last = module.forward(params, *inputs, state)
+    # Sizes that no shape tells are keywords.
+    names = inspect.signature(module.forward).parameters
+    more = {name: size for name, size in sizes.items() if name in names}
+    outputs, last = module.forward(params, *inputs, state, **more)
     last = _many(last, count)
     if case.states:
         grad_state = _one([w.astype(dtype) for w in _state_weights(program, case, last)])
     grad_outputs = weights(outputs.shape).astype(dtype)
     grad_params, *grad_inputs, grad_last = module.backward(
-        params, *inputs, state, grad_outputs, grad_state
+        params, *inputs, state, grad_outputs, grad_state, **more
     )
     for value in (outputs, *last, *grad_params.values(), *grad_inputs):
         assert value.dtype == dtype
@@ -336,23 +340,34 @@ def _collect(
 # --- Comparison ---------------------------------------------------------------------------------
 
 
-def difference(got: np.ndarray, want: np.ndarray) -> float:
-    """The relative error in the maximum norm; absolute where the wanted values vanish."""
+def difference(got: np.ndarray, want: np.ndarray, scale: float | None = None) -> float:
+    """The largest error, relative to `scale` (by default the largest wanted value)."""
     assert got.shape == want.shape, f"shape {got.shape}, not {want.shape}"
     if not want.size:
         return 0.0
-    scale = float(np.max(np.abs(want)))
+    if scale is None:
+        scale = float(np.max(np.abs(want)))
     error = float(np.max(np.abs(got - want)))
     # NaN or infinity anywhere is an error, whatever the other side says.
     return error / max(scale, 1e-8) if np.isfinite(error) else float("inf")
 
 
 def assert_close(got: Values, want: Values, tolerance: float) -> None:
-    """Every array of `want` is in `got`, equal within a relative tolerance."""
+    """Every array of `want` is in `got`, equal within a relative tolerance.
+
+    Errors are relative to the largest value of the kind, results or gradients: single gradients
+    may be what is left of terms that cancel (those of a normalised key, say), and no arithmetic
+    has more digits of the difference than of the terms. A wrong derivative stays far above it.
+    """
+    largest = {True: 0.0, False: 0.0}
+    for name, value in want.items():
+        if value.size:
+            gradient = name.startswith("d ")
+            largest[gradient] = max(largest[gradient], float(np.max(np.abs(value))))
     errors = {}
     for name, value in want.items():
         assert name in got, f"{name} is missing; there are {sorted(got)}"
-        error = difference(got[name], value)
+        error = difference(got[name], value, largest[name.startswith("d ")])
         if not error <= tolerance:
             errors[name] = error
     assert not errors, f"relative errors above {tolerance}: {errors}"

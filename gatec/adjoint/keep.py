@@ -28,8 +28,10 @@ from gatec.passes.common import (
     refs,
 )
 
-# Sizes to compare costs by: what a cell of ordinary size has.
+# Sizes to compare costs by: what a cell of ordinary size has; no value costs more than _MOST, so
+# that no sum of costs is endless (see `cut.py`).
 _ORDINARY = 256
+_MOST = 1 << 40
 
 
 def keep(plan: Cell, backward: tuple[Equation, ...]) -> tuple[Cell, tuple[Equation, ...]]:
@@ -42,7 +44,7 @@ def keep(plan: Cell, backward: tuple[Equation, ...]) -> tuple[Cell, tuple[Equati
         return plan, backward
     stored = choice.stored()
     named, names = _named(plan, stored)
-    again = _Again(named, names, stored)
+    again = _Again(named, names)
     changed = [replace(e, value=again.value(e.value)) for e in backward]
     return named, (*again.equations, *changed)
 
@@ -88,7 +90,7 @@ class _Choice:
 
     def stored(self) -> set[Expr]:
         """The batched expressions to keep."""
-        network = Network()
+        network = Network[Expr]()
         seen: set[Expr] = set()
         stack = list(self.needed)
         for node in self.needed:
@@ -129,7 +131,7 @@ class _Choice:
         units = 1
         for dim in node.shape:
             units *= max(dim.value(self.sizes), 1)
-        return units
+        return min(units, _MOST)
 
 
 def _named(plan: Cell, stored: set[Expr]) -> tuple[Cell, dict[Expr, Ref]]:
@@ -192,14 +194,14 @@ def _substituted(expr: Expr, names: Mapping[Expr, Ref], *, whole: bool) -> Expr:
 class _Again:
     """Reads values that are not kept through equations that compute them again."""
 
-    def __init__(self, plan: Cell, names: dict[Expr, Ref], stored: set[Expr]) -> None:
+    def __init__(self, plan: Cell, names: Mapping[Expr, Ref]) -> None:
         self.plan, self.names = plan, names
         self.values = {equation.name: equation for equation in plan.equations}
         self.there = {ref.name for ref in names.values()}
         self.there |= {state.update for state in plan.states}
         self.fresh = Fresh.of(plan)
         self.equations: list[Equation] = []
-        self.again: dict[Ref, Ref] = {}
+        self.again: dict[Expr, Ref] = {}
 
     def value(self, expr: Expr) -> Expr:
         """The expression over what is kept or computed again."""

@@ -12,11 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gatec.expr import Apply, Broadcast, Concat, Dim, Expr, Ref, Slice, call
-from gatec.ir import Cell, Equation, Phase
+from gatec.ir import GRAD_OUTPUTS, Cell, Equation, Phase
 from gatec.ops import OPS, Kind
 from gatec.passes.common import Fresh, bottom_up, is_leaf, temporary, zeros
-
-GRAD_OUTPUT = "grad_outputs"
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Cotangents:
     carry_names: tuple[tuple[str, str], ...]
     grad_params: tuple[tuple[str, str], ...]
     grad_inputs: tuple[tuple[str, str], ...]
-    grad_output: str = GRAD_OUTPUT
+    grad_output: str = GRAD_OUTPUTS
 
     @property
     def roots(self) -> frozenset[str]:
@@ -72,7 +70,7 @@ class _Reverse:
     def _seed(self, carry_names: tuple[tuple[str, str], ...]) -> None:
         """What arrives from outside and from the next step."""
         plan = self.plan
-        arriving = [(plan.output, GRAD_OUTPUT)]
+        arriving = [(plan.output, GRAD_OUTPUTS)]
         updates = {state.name: state.update for state in plan.states}
         arriving += [(updates[state], name) for state, name in carry_names]
         for equation, name in arriving:

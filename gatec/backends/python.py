@@ -26,7 +26,7 @@ from gatec.expr import (
     SizeValue,
     Slice,
 )
-from gatec.ops import ADDITIVE, ATOM, MULTIPLICATIVE, OPS, POWER, UNARY, Kind, Op
+from gatec.ops import ADDITIVE, ATOM, MULTIPLICATIVE, OPS, UNARY, Kind, Op
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,19 @@ _NUMBER_FUNCTIONS = {
     "log1p": "math.log1p({0})",
     "expm1": "math.expm1({0})",
     "tanh": "math.tanh({0})",
-    "sigmoid": "(1 / (1 + math.exp(-({0}))))",
+    "sigmoid": "(math.exp(min({0}, 0)) / (1 + math.exp(-abs({0}))))",
     "relu": "max({0}, 0)",
-    "softplus": "math.log1p(math.exp({0}))",
+    "softplus": "(max({0}, 0) + math.log1p(math.exp(-abs({0}))))",
     "abs": "abs({0})",
-    "sign": "(({0}) > 0) - (({0}) < 0)",
+    "sign": "((({0}) > 0) - (({0}) < 0))",
     "sin": "math.sin({0})",
     "cos": "math.cos({0})",
     "arctan": "math.atan({0})",
     "erf": "math.erf({0})",
+    "pow": "pow({0}, {1})",
     "max": "max({0}, {1})",
     "min": "min({0}, {1})",
     "where": "({1} if {0} else {2})",
-    "detach": "{0}",
 }
 
 
@@ -72,8 +72,9 @@ class Library(ABC):
 
     prefix: str  # of its functions
     axis: str  # the keyword for a dimension
-    functions: dict[str, str]  # sum, amax, concat: the names of its functions
+    functions: dict[str, str]  # sum, amax, mean, concat, pow: the names of its functions
     helpers: frozenset[str]  # operators that are functions of the generated module
+    arrays_only: bool = True  # maximum, minimum and where take no Python numbers
 
     @abstractmethod
     def template(self, op: Op) -> str:
@@ -243,7 +244,9 @@ class Printer:
 
     def _number(self, op: Op, node: Apply, texts: list[Text]) -> Text:
         """A pointwise operator over Python numbers alone: Python's own arithmetic."""
-        if op.infix or op.name == "neg":
+        if op.name == "detach":
+            return texts[0]
+        if (op.infix and op.name != "pow") or op.name == "neg":
             return replace(self._operator(op, op.numpy, node.args, texts), number=True)
         if op.definition is not None:
             return self.value(op.definition(*node.args))
@@ -258,15 +261,14 @@ class Printer:
         texts = [
             self._widened(arg, text, node.rank) for arg, text in zip(node.args, texts, strict=True)
         ]
-        # These functions want arrays; `where` keeps the data type only if one branch is one.
-        first = 1 if op.name == "where" else 0
-        if op.name in ("max", "min", "where") and texts[first].number:
-            texts[first] = Text(self.library.scalar(texts[first].code))
-        if op.name in ("max", "min") and texts[1].number:
-            texts[1] = Text(self.library.scalar(texts[1].code))
+        if op.name in ("max", "min", "where"):
+            texts = self._arrays(op, texts)
         template = self.library.template(op)
         if op.name in self.library.helpers:
             template = self.helper(op.name, 0) + "({0})"
+        if op.name == "pow":
+            function = self.library.functions.get("pow", f"{self.library.prefix}.pow")
+            return Text(f"{function}({texts[0].code}, {texts[1].code})", full=full)
         if op.infix or op.precedence != ATOM:
             return replace(self._operator(op, template, node.args, texts), full=full)
         if template == "{0}":
@@ -276,6 +278,13 @@ class Printer:
             for i, text in enumerate(texts)
         ]
         return Text(template.format(*inner), ATOM, full=full)
+
+    def _arrays(self, op: Op, texts: list[Text]) -> list[Text]:
+        """The operands of a function that wants arrays, or whose data type arrays decide."""
+        choices = texts[1:] if op.name == "where" else texts
+        if self.library.arrays_only or all(text.number for text in choices):
+            choices = [Text(self.library.scalar(t.code)) if t.number else t for t in choices]
+        return [texts[0], *choices] if op.name == "where" else choices
 
     def _operator(self, op: Op, template: str, args: tuple[Expr, ...], texts: list[Text]) -> Text:
         """An infix or prefix operator with only the brackets it needs."""
@@ -291,10 +300,6 @@ class Printer:
             factors += [_bracketed(text, MULTIPLICATIVE + 1) for text in rest]
             return Text(" * ".join(factors), MULTIPLICATIVE)
         left, right = texts
-        if op.name == "pow":
-            base, exponent = _bracketed(left, ATOM), _bracketed(right, UNARY)
-            simple = _is_simple(base) and _is_simple(exponent.removeprefix("-"))
-            return Text(f"{base}**{exponent}" if simple else f"{base} ** {exponent}", POWER)
         code = template.format(
             _bracketed(left, op.precedence if op.name == "div" else op.precedence + 1),
             _bracketed(right, op.precedence + 1),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from gatec.backends.python import Library, Printer, Text, Used
-from gatec.expr import Dim, Expr, Ref, Shape
-from gatec.ir import Backward, Cell, Equation, Phase, Program
+from gatec.backends.python import Library, Printer, Used
+from gatec.backends.python_lines import statement
+from gatec.expr import Dim, Expr, Ref
+from gatec.ir import Equation, Phase, Program
 from gatec.ops import OPS
 
 
@@ -60,7 +61,9 @@ class Helpers:
         argument = Ref("var", "z", shape, 0, bool(rank))
         used = Used()
         printer = Printer(self.library, lambda ref: ref.name, ("...",), used, self, set())
-        return f"def {name}(z):\n    return {printer.value(definition(argument)).code}\n"
+        code = f"return {printer.value(definition(argument)).code}"
+        lines = [f"    {line}" for line in statement(code, 4)]
+        return "\n".join([f"def {name}(z):", *lines, ""])
 
 
 def references(equations: Iterable[Equation]) -> Iterator[Ref]:
@@ -80,63 +83,3 @@ def references(equations: Iterable[Equation]) -> Iterator[Ref]:
 
 def of_phase(equations: Iterable[Equation], *phases: Phase) -> list[Equation]:
     return [equation for equation in equations if equation.phase in phases]
-
-
-def solve_sizes(
-    wanted: Iterable[str], sources: Iterable[tuple[Shape, Callable[[int], str]]]
-) -> tuple[list[str], list[str]]:
-    """Lines that compute sizes from the shapes of arrays, and the sizes that no shape tells.
-
-    `sources` are shapes with the text of each dimension; the first that tells a size wins.
-    """
-    dims = [(dim, text(i)) for shape, text in sources for i, dim in enumerate(shape)]
-    lines: list[str] = []
-    known: set[str] = set()
-    unknown: list[str] = []
-
-    def solve(name: str, pending: frozenset[str]) -> bool:
-        if name in known:
-            return True
-        mine = [(dim, text) for dim, text in dims if name in dict(dim.terms)]
-        for dim, text in sorted(mine, key=lambda item: len(item[0].terms)):
-            others = [other for other, _ in dim.terms if other != name]
-            if pending & set(others) or not all(solve(o, pending | {name}) for o in others):
-                continue
-            count = dict(dim.terms)[name]
-            rest = dim - Dim(((name, count),), 0)
-            code = text if rest == Dim() else f"{text} - ({rest})" if _several(rest) else None
-            if code is None:
-                code = f"{text} {'+' if str(rest * -1)[:1] != '-' else '-'} {_absolute(rest)}"
-            lines.append(f"{name} = {code if count == 1 else f'({code}) // {count}'}")
-            known.add(name)
-            return True
-        return False
-
-    for name in wanted:
-        if not solve(name, frozenset()):
-            unknown.append(name)
-    return lines, unknown
-
-
-def _several(dim: Dim) -> bool:
-    return len(dim.terms) + bool(dim.const) > 1
-
-
-def _absolute(dim: Dim) -> str:
-    return str(dim).removeprefix("-")
-
-
-def is_number(text: Text) -> bool:
-    return text.number
-
-
-def backward_reads(backward: Backward, plan: Cell) -> tuple[list[str], list[str]]:
-    """The forward equations and the states whose values the backward equations read."""
-    own = {equation.name for equation in backward.equations}
-    found = list(references(backward.equations))
-    read = {ref.name for ref in found if ref.kind == "var" and ref.name not in own}
-    states = {ref.name for ref in found if ref.kind == "state"}
-    return (
-        [equation.name for equation in plan.equations if equation.name in read],
-        [state.name for state in plan.states if state.name in states],
-    )

@@ -23,6 +23,8 @@ from gatec.backends.python_syntax import (
 )
 from gatec.backends.text import WIDTH
 
+QUOTES = '"' * 3
+
 
 def statement(code: str, indent: int) -> list[str]:
     """The lines of an assignment, a `return` or an expression, for a place `indent` columns deep.
@@ -35,15 +37,24 @@ def statement(code: str, indent: int) -> list[str]:
 
 
 def statements(codes: Iterable[str], indent: int) -> list[str]:
-    """The lines of several statements; comments and empty lines stay as they are.
+    """The lines of several statements, which may have indentation of their own.
 
-    A statement may have indentation of its own.
+    Comments, docstrings and the heads of blocks stay as they are, but for those of functions.
     """
     lines: list[str] = []
+    docstring = False
     for code in codes:
         inner = code.lstrip(" ")
         own = len(code) - len(inner)
-        if not inner or inner[0] == "#" or inner.endswith(":"):
+        if docstring or inner.startswith(QUOTES):
+            opens = inner.count(QUOTES) % 2 == 1
+            docstring = docstring != opens
+            lines.append(code)
+        elif inner.startswith("def "):
+            head = inner.removeprefix("def ").removesuffix(":")
+            head_lines = layout(["def ", *_doc(read(head)[0][0]), ":"], WIDTH - indent - own)
+            lines += [" " * own + line for line in head_lines.split("\n")]
+        elif inner.startswith("#") or inner.endswith(":"):
             lines.append(code)
         else:
             lines += [" " * own + line for line in statement(inner, indent + own)]

@@ -128,6 +128,8 @@ class _Reader:
         return found, comma
 
     def item(self) -> Node:
+        if self.peek() == "*" and self.peek(1) == ",":
+            return Verbatim(self.take())  # what follows are keywords
         if self.peek(1) == "=" and self.peek().isidentifier():
             return Prefixed(self.take() + self.take(), self.choice())
         start = self.at

@@ -101,8 +101,22 @@ def add(*args: Expr) -> Expr:
             kept.append(term)
     if not kept:
         return zeros(shape)
-    result = kept[0] if len(kept) == 1 else call("add", *kept)
+    result = kept[0] if len(kept) == 1 else _factored(kept) or call("add", *kept)
     return spread(result, shape)
+
+
+def _factored(terms: list[Expr]) -> Expr | None:
+    """`g a - g b` as `g (a - b)`: a sum whose terms are products that share their first factor."""
+    split = [split_sign(term) for term in terms]
+    products = [rest.children for _, rest in split if isinstance(rest, Apply) and rest.op == "mul"]
+    if len(products) < len(terms) or len({factors[0] for factors in products}) > 1:
+        return None
+    shared = products[0][0]
+    rests = [
+        scaled(number, mul(*factors[1:]))
+        for (number, _), factors in zip(split, products, strict=True)
+    ]
+    return mul(shared, add(*rests))
 
 
 def mul(*args: Expr) -> Expr:

@@ -19,7 +19,8 @@ from gatec.expr import (
     Slice,
     rewrite,
 )
-from gatec.ir import Cell, Equation, Phase
+from gatec.expr import bottom_up as bottom_up
+from gatec.ir import GRAD_OUTPUTS, Cell, Equation, Phase
 from gatec.ops import OPS, Kind
 
 
@@ -100,24 +101,6 @@ def refs(expr: Expr, kind: str | None = None) -> Iterator[Ref]:
             yield node
 
 
-def bottom_up(expr: Expr) -> list[Expr]:
-    """Every distinct node of an expression, children before their parents."""
-    order: list[Expr] = []
-    done: set[Expr] = set()
-    stack = [(expr, False)]
-    while stack:
-        node, ready = stack.pop()
-        if node in done:
-            continue
-        if ready or not node.children:
-            done.add(node)
-            order.append(node)
-        else:
-            stack.append((node, True))
-            stack.extend((child, False) for child in reversed(node.children))
-    return order
-
-
 # --- What an expression is ----------------------------------------------------------------------
 
 
@@ -171,9 +154,14 @@ def is_zero(expr: Expr) -> bool:
     return isinstance(value, Const) and value.value == 0
 
 
+def is_carry(node: Expr) -> bool:
+    """A cotangent that step t+1 sends back; the outputs' are there for all steps."""
+    return isinstance(node, Ref) and node.kind == "grad" and node.name != GRAD_OUTPUTS
+
+
 # --- Phases -------------------------------------------------------------------------------------
 
-_LEAF_PHASE = {"input": Phase.SEQUENCE, "state": Phase.STEP, "grad": Phase.STEP}
+_LEAF_PHASE = {"input": Phase.SEQUENCE, "state": Phase.STEP}
 
 
 def later(one: Phase, other: Phase) -> Phase:
@@ -199,6 +187,8 @@ class Phases:
                 # A value that the equations do not compute is one of the forward loop.
                 known = self.equations.get(node.name)
                 return known or (Phase.STEP if node.batched else Phase.ONCE)
+            if node.kind == "grad":
+                return Phase.STEP if is_carry(node) else Phase.SEQUENCE
             return _LEAF_PHASE.get(node.kind, Phase.ONCE)
         # Sums over the batch stand after the loop: over time, too.
         sums = isinstance(node, Apply) and node.op == "batch_sum"

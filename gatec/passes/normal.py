@@ -23,6 +23,7 @@ from gatec.passes.common import (
     Phases,
     Roots,
     bottom_up,
+    is_carry,
     is_leaf,
     is_pointwise,
     is_simple,
@@ -162,8 +163,7 @@ class _Normal:
 
         def stored(part: Expr) -> Expr:
             simple = self.simple(part, base)
-            arrives = any(isinstance(n, Ref) and n.kind == "grad" for n in bottom_up(simple))
-            return self.named(simple, base) if arrives else simple
+            return self.named(simple, base) if any(map(is_carry, bottom_up(simple))) else simple
 
         if isinstance(value, Apply) and value.op == "outer":
             return Apply("outer", tuple(stored(part) for part in value.args))
@@ -239,8 +239,8 @@ def _name(value: Expr, base: str) -> str:
         if all(names):
             return "_".join(name for name in names if name)
     if isinstance(value, Apply) and value.op in ("sum", "amax", "batch_sum"):
-        name = _base(value.args[0]) or base
-        return f"{name}_{'max' if value.op == 'amax' else 'sum'}"
+        summed = _base(value.args[0]) or base
+        return f"{summed}_{'max' if value.op == 'amax' else 'sum'}"
     if isinstance(value, Concat):
         return f"{base}_joined"
     if isinstance(value, Const | Broadcast) and is_zero(value):

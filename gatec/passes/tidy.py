@@ -13,6 +13,7 @@ from gatec.passes.common import (
     Fresh,
     Roots,
     bottom_up,
+    is_carry,
     is_pointwise,
     refs,
     temporary,
@@ -65,25 +66,39 @@ def ordered(cell: Cell, roots: Roots) -> Cell:
 
 
 def after_loop(cell: Cell, roots: Roots) -> Cell:
-    """Move what the loop does not need behind it (backward cells).
+    """Move out of the loop what it does not need (backward cells).
 
     The loop computes the roots of phase STEP, what they read, and what reads a cotangent that
-    arrives at each step; the rest is computed for all steps at once.
+    step t+1 sends back. The rest is computed for all steps at once, after it; and before it,
+    what reads values of the forward pass only but is read after it, too: its values would be
+    kept over the sequence anyway.
     """
-    steps = {
-        equation.name
-        for equation in cell.equations
-        if equation.phase is Phase.STEP
-        and (equation.name in roots.loop or any(refs(equation.value, "grad")))
-    }
-    inside = needs(cell.equations, steps)
-    return with_equations(
-        cell,
-        (
-            replace(e, phase=Phase.AFTER) if e.phase is Phase.STEP and e.name not in inside else e
-            for e in cell.equations
-        ),
-    )
+    steps = [equation for equation in cell.equations if equation.phase is Phase.STEP]
+    carried = {e.name for e in steps if any(map(is_carry, refs(e.value)))}
+    wanted = carried | {e.name for e in steps if e.name in roots.loop}
+    inside = needs(cell.equations, wanted) & {e.name for e in steps}
+    late = [equation for equation in cell.equations if equation.name not in inside]
+    read_late = {ref.name for equation in late for ref in refs(equation.value, "var")}
+    again = inside - readers(cell.equations, carried) - roots.all
+    early = needs(steps, read_late & again)
+
+    def phase(equation: Equation) -> Phase:
+        if equation.phase is not Phase.STEP:
+            return equation.phase
+        if equation.name in early:
+            return Phase.SEQUENCE
+        return Phase.STEP if equation.name in inside else Phase.AFTER
+
+    return with_equations(cell, (replace(e, phase=phase(e)) for e in cell.equations))
+
+
+def readers(equations: Iterable[Equation], names: Collection[str]) -> set[str]:
+    """The equations `names`, and those that read one of these, directly or not."""
+    found = set(names)
+    for equation in equations:
+        if any(ref.name in found for ref in refs(equation.value, "var")):
+            found.add(equation.name)
+    return found
 
 
 def bound(cell: Cell, roots: Roots) -> Cell:
@@ -115,8 +130,8 @@ def _bounded(equation: Equation, fresh: Fresh) -> tuple[Expr, list[Equation]]:
             depth.update((child, 0) for child in children)
         made = node.with_children(tuple(children)) if children else node
         own = 1 + max((depth.get(child, 0) for child in children), default=-1)
-        boolean = isinstance(node, Apply) and node.op in COMPARISONS
-        if own >= DEEPEST and node is not equation.value and is_pointwise(node) and not boolean:
+        may_part = isinstance(node, Apply) and node.op not in COMPARISONS
+        if own >= DEEPEST and node is not equation.value and may_part:
             made, own = named(made), 0
         done[node], depth[made] = made, own
     return done[equation.value], parts

@@ -1,0 +1,100 @@
+"""NumPy: `init`, `step`, `forward` and `backward` of a cell, in one file that needs NumPy only.
+
+`step` is printed from the equations as the user wrote them; `forward` and `backward` from the
+planned cell and its derivative, whose input-side products are one GEMM over all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gatec.backends import text
+from gatec.backends.emitter import render
+from gatec.backends.numpy.arguments import Arguments, named_words, words
+from gatec.backends.numpy.backward import BackwardFunction
+from gatec.backends.numpy.equations import one
+from gatec.backends.numpy.forward import Run, step
+from gatec.backends.numpy.init import Init
+from gatec.backends.numpy.library import HELPERS, NumPy
+from gatec.backends.numpy.private import Private
+from gatec.backends.python_cell import Helpers, Locals
+from gatec.backends.python_lines import statements
+from gatec.ir import Cell, Program
+from gatec.passes.common import Roots, kept
+from gatec.passes.delay import delay
+from gatec.passes.tidy import bound
+
+
+def generate(program: Program, stem: str) -> dict[str, str]:
+    """`{stem}_numpy.py`."""
+    return {f"{stem}_numpy.py": _module(program)}
+
+
+def _module(program: Program) -> str:
+    plan, local = program.plan, Locals(program)
+    arguments = Arguments(plan, local)
+    private = Private(arguments)
+    helpers = Helpers(NumPy(arguments.dtype), local, HELPERS)
+    init = Init(private)
+    run = Run(program, private, helpers)
+    T, B = arguments.T, arguments.B
+    values: dict[str, object] = {
+        "header": text.header(program.source, text.docstring_line),
+        "init": {"keywords": init.keywords, "lines": _lines(init.lines)},
+        "step": {
+            "head": _lines([arguments.head("step", "state=None")], 0),
+            "words": _words(plan, B),
+            "output": words(plan.output_shape, B),
+            "lines": _lines(step(_bounded(program.source), private, helpers)),
+        },
+        "forward": {
+            "head": _lines([arguments.head("forward", "state=None")], 0),
+            "words": _words(plan, T, B),
+            "output": words(plan.output_shape, T, B),
+            "lines": _lines([f"outputs, state, _ = {arguments.call('_run')}"]),
+        },
+        "run": {
+            "head": _lines([f"def {arguments.call('_run')}:"], 0),
+            "lines": _lines(run.lines()),
+        },
+        "backward": None,
+        "private": [_lines(function, 0) for function in private.functions()],
+    }
+    if program.backward is not None:
+        backward = BackwardFunction(plan, program.backward, private, helpers)
+        unpacked = f"{', '.join(run.saved())}{',' if len(run.saved()) == 1 else ''} = saved"
+        head = arguments.head("backward", "state", "grad_outputs", "grad_state=None")
+        values["backward"] = {
+            "head": _lines([head], 0),
+            "inputs": ", ".join(arguments.inputs),
+            "lines": _lines(
+                [
+                    f"_, _, saved = {arguments.call('_run')}",
+                    *([unpacked] if run.saved() else []),
+                    *backward.lines(),
+                ]
+            ),
+        }
+    values["helpers"] = [*helpers.texts.values(), *init.functions.values()]
+    body = render("numpy/module.py.jinja", **values)
+    return body.replace("IMPORT_MATH\n", "import math\n\n" if "math." in body else "")
+
+
+def _lines(codes: Iterable[str], indent: int = 4) -> list[str]:
+    return statements(codes, indent)
+
+
+def _bounded(source: Cell) -> Cell:
+    """The cell as the user wrote it, without lags, long sums and deep nesting."""
+    source = delay(source)
+    roots = frozenset(kept(source))
+    return bound(source, Roots(roots, roots))
+
+
+def _words(plan: Cell, *lead: str) -> list[str]:
+    """What the arguments are, for a docstring."""
+    found = f"{named_words(plan.inputs, *lead)}; state: {named_words(plan.states, lead[-1])}."
+    return text.wrap(found, text.WIDTH - 4)
+
+
+__all__ = ["generate", "one"]
