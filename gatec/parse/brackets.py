@@ -55,12 +55,18 @@ def _fits(opener: str, closer: str) -> bool:
 
 
 def bars(tokens: Sequence[Token]) -> list[Token]:
-    """Tell opening bars from closing ones: one closes where a bar is open and a value ended."""
+    """Tell opening bars from closing ones: one closes where a bar is open and a value ended.
+
+    In `[a \\Vert b]` the bar is neither: it joins, as a comma does.
+    """
+    joining = _joining(tokens)
     result: list[Token] = []
     stack: list[str] = []
-    for token in tokens:
+    for index, token in enumerate(tokens):
         kind = token.type
-        if kind == "BAR":
+        if index in joining:
+            token = retyped(token, "COMMA", ",")
+        elif kind == "BAR":
             ended = bool(result) and result[-1].type in _VALUE_ENDS
             closes = bool(stack) and stack[-1] == str(token) and ended
             kind = "BAR_CLOSE" if closes else "BAR_OPEN"
@@ -71,6 +77,28 @@ def bars(tokens: Sequence[Token]) -> list[Token]:
             stack.pop()
         result.append(token)
     return result
+
+
+def _joining(tokens: Sequence[Token]) -> set[int]:
+    """The places of double bars between the items of a bracket: one alone, or several in [ ]."""
+    found: set[int] = set()
+    levels: list[tuple[str, list[int]]] = [("", [])]
+    for index, token in enumerate(tokens):
+        kind = token.type
+        if kind in CLOSERS:
+            levels.append((kind, []))
+        elif kind in OPENERS and len(levels) > 1:
+            opener, places = levels.pop()
+            odd = len(places) % 2 == 1
+            if (
+                places
+                and (odd or opener == "LSQB")
+                and all(tokens[place - 1].type in _VALUE_ENDS for place in places)
+            ):
+                found.update(places)
+        elif kind == "BAR" and token == "‖":
+            levels[-1][1].append(index)
+    return found
 
 
 _VALUE_ENDS = frozenset(

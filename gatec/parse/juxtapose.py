@@ -297,6 +297,7 @@ class Juxtaposer:
     ) -> tuple[Node, int]:
         symbol, powers = peel(items[position])
         assert isinstance(symbol, Symbol)
+        powers = self._powers(powers, symbol)
         if depth > MAX_DEPTH:
             raise GatecError(
                 Diagnostic(
@@ -329,6 +330,21 @@ class Juxtaposer:
             argument = self._run(Run(tuple(items[start:stop]), dots, span))
         span = symbol.span.to(argument.span)
         return _wrap(Call(name, (argument,), span, symbol.span), powers), stop
+
+    def _powers(self, powers: list[Node], function: Symbol) -> list[Node]:
+        """`\\tanh^2 x` is the square of the value; `\\tanh^{-1}` may mean two things."""
+        powers = self._rewrite_around(powers)
+        for power in powers:
+            if isinstance(power, Power) and _is_minus_one(power.exponent):
+                self.diagnostics.append(
+                    Diagnostic(
+                        "E0113",
+                        f"'{_spelled(function)}^{{-1}}' may be the reciprocal or the inverse function",
+                        function.span.to(power.span),
+                        f"write 1 / {_spelled(function)}(…) for the reciprocal",
+                    )
+                )
+        return powers
 
     def _rewrite_around(self, around: list[Node]) -> list[Node]:
         return [
@@ -395,6 +411,17 @@ class Juxtaposer:
         if len(set(word)) < len(word):
             return False  # nobody writes h squared as hh
         return word[0].isupper() or all(_letter(char) in self.names.letters for char in word)
+
+
+def _is_minus_one(node: Node) -> bool:
+    while isinstance(node, (Bracket, Run)) and len(node.items) == 1:
+        node = node.items[0]
+    if isinstance(node, Sum) and len(node.terms) == 1:
+        sign, term = node.terms[0]
+        while isinstance(term, Run) and len(term.items) == 1:
+            term = term.items[0]
+        return sign < 0 and isinstance(term, Number) and term.value == 1
+    return False
 
 
 def _letter(char: str) -> str:

@@ -16,7 +16,7 @@ from gatec.errors import Diagnostic, Source
 from gatec.parse.fold import fold
 from gatec.parse.macros import Macros, expand
 from gatec.parse.tokens import Whole, make, plain_tokens, retyped
-from gatec.parse.vocabulary import ACCENTS, COMBINING, MACRO_TYPES
+from gatec.parse.vocabulary import ACCENTS, COMBINING, MACRO_TYPES, REFUSED
 
 
 class Lexer:
@@ -125,6 +125,8 @@ def _named(raw: list[Token], *, tex: bool, gate: bool) -> list[Token]:
 
 def _macro(token: Token) -> Token:
     name = str(token)[1:]
+    if str(token) in REFUSED:
+        return retyped(token, "UNKNOWN")
     if name in ACCENTS:
         return retyped(token, "ACCENT", ACCENTS[name])
     kind = MACRO_TYPES.get(name, "NAME")

@@ -219,11 +219,13 @@ def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
             opened = False
         elif equation or _goes_on(clauses[-1], piece, separator, opened):
             clauses[-1] += piece
-        elif not tex and separator != "QUAD":
+        elif tex or _is_number(piece):
+            continue  # an annotation
+        elif separator != "QUAD":
             # Plain text has no annotations: let the parser say what is wrong here.
             place = piece[0]
             clauses[-1] += [make("COMMA", ",", place.start_pos, place.start_pos), *piece]
-        elif not tex and not _is_number(piece):
+        else:
             clauses[-1] += piece
         opened = opened or equation
     return clauses

@@ -11,10 +11,10 @@ from lark import Token, Transformer_NonRecursive
 from lark.exceptions import UnexpectedToken, VisitError
 
 from gatec.errors import Diagnostic, GatecError, Source, Span
-from gatec.parse import scripts
+from gatec.parse import complaints, scripts
 from gatec.parse.grammar import parser
-from gatec.parse.tokens import Script, Whole, describe
-from gatec.parse.vocabulary import DESCRIPTIONS, GREEK_NAMES, MAX_DIGITS, OPERATORS
+from gatec.parse.tokens import Script, Whole
+from gatec.parse.vocabulary import GREEK_NAMES, MAX_DIGITS
 from gatec.syntax import (
     Bracket,
     Call,
@@ -47,76 +47,26 @@ def parse(tokens: Sequence[Token], source: Source, context: scripts.Context, sta
     """
     machine: Any = parser().parse_interactive(start=start)
     for position, token in enumerate(tokens):
-        if token == "+" and position and tokens[position - 1].type in _BINDING:
-            raise GatecError(_missing_between(tokens[position - 1], token, source))
+        if token == "+" and position and tokens[position - 1].type in complaints.BINDING:
+            raise GatecError(complaints.missing_between(tokens[position - 1], token, source))
         try:
             machine.feed_token(token)
         except UnexpectedToken:
-            raise GatecError(_unexpected(tokens, position, source, machine.accepts())) from None
+            raise GatecError(
+                complaints.unexpected(tokens, position, source, machine.accepts())
+            ) from None
     try:
         tree = machine.feed_eof(tokens[-1] if tokens else None)
     except UnexpectedToken:
-        raise GatecError(_unexpected(tokens, len(tokens), source, machine.accepts())) from None
+        raise GatecError(
+            complaints.unexpected(tokens, len(tokens), source, machine.accepts())
+        ) from None
     try:
         return Builder(source, context).transform(tree)
     except VisitError as error:
         if isinstance(error.orig_exc, GatecError):
             raise error.orig_exc from None
         raise
-
-
-_BINDING = OPERATORS - {"EQUALS", "COMPARE"}
-
-
-def _missing_between(one: Token, other: Token, source: Source) -> Diagnostic:
-    span = source.span(one.start_pos or 0, other.end_pos or 0)
-    return Diagnostic(
-        "E0105",
-        f"an operand is missing between '{one}' and '{other}'",
-        span,
-        "write what stands between them, or remove one",
-    )
-
-
-def _unexpected(
-    tokens: Sequence[Token], position: int, source: Source, accepts: set[str]
-) -> Diagnostic:
-    previous = tokens[position - 1] if position else None
-    token = tokens[position] if position < len(tokens) else None
-    place = token or previous
-    assert place is not None
-    span = source.span(place.start_pos or 0, max(place.end_pos or 0, (place.start_pos or 0) + 1))
-    operand_missing = "NAME" in accepts and (token is None or token.type != "UNKNOWN")
-    if (
-        operand_missing
-        and previous is not None
-        and (previous.type in OPERATORS or previous.type in ("COMMA", "SEMICOLON", "LPAR", "LSQB"))
-    ):
-        span = source.span(previous.start_pos or 0, previous.end_pos or 0)
-        return Diagnostic(
-            "E0105",
-            f"an operand is missing after {describe(previous)}",
-            span,
-            "write what it applies to, or remove it",
-        )
-    if operand_missing and token is not None and token.type in OPERATORS and previous is None:
-        return Diagnostic(
-            "E0105",
-            f"an operand is missing before {describe(token)}",
-            span,
-            "write what it applies to, or remove it",
-        )
-    expected = sorted({DESCRIPTIONS[kind] for kind in accepts if kind in DESCRIPTIONS})
-    found = describe(token) if token is not None else "end of the line"
-    if token is not None and token.type == "UNKNOWN":
-        return Diagnostic(
-            "E0107",
-            f"gatec does not know the character {found}",
-            span,
-            "see the notation in README.md",
-        )
-    hint = f"expected {', '.join(expected[:6])}" if expected else None
-    return Diagnostic("E0106", f"unexpected {found}", span, hint)
 
 
 class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]

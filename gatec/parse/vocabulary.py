@@ -8,7 +8,7 @@ MACRO_TYPES: dict[str, str] = {
         ["odot", "circ", "ast", "star", "bullet", "circledast", "bigodot", "cdotp"], "TIMES"
     ),
     **dict.fromkeys(["cdot", "times", "centerdot"], "DOT"),
-    "div": "SLASH",
+    **dict.fromkeys(["div", "oslash"], "SLASH"),
     "frac": "FRAC",
     "dfrac": "FRAC",
     "tfrac": "FRAC",
@@ -128,3 +128,43 @@ MAX_DEPTH = 200
 MAX_DIGITS = 64
 MAX_EQUATIONS = 10_000
 MAX_POWER = 64
+
+# Signs that papers use with more than one meaning, or for what gatec does not compile: better
+# said than taken for a name. Each with what to write.
+_SUMS = "write sums over units as products: W x, u^\\top v, \\operatorname{sum}(v)"
+_RELATION = (
+    "an equation has '=' between a name and an expression; cases have <, >, \\le, \\ge and ="
+)
+REFUSED: dict[str, str] = {
+    **dict.fromkeys(
+        [r"\oplus", "⊕"], "write + for a sum, [a; b] for a concatenation"
+    ),
+    **dict.fromkeys(
+        [r"\otimes", "⊗"],
+        r"write \odot for the element-wise product, u v^\top for the outer product",
+    ),
+    **dict.fromkeys([r"\ominus", "⊖"], "write -"),
+    **dict.fromkeys([r"\sum", r"\prod", r"\int", "∑", "∏", "∫"], _SUMS),
+    **dict.fromkeys(
+        [r"\in", r"\notin", r"\sim", r"\approx", r"\propto", r"\simeq", r"\cong", r"\to", r"\neq",
+         r"\ne", r"\rightarrow", r"\Rightarrow", r"\longrightarrow", r"\mapsto", r"\implies", r"\iff",
+         r"\Leftrightarrow", r"\leftrightarrow", r"\forall", r"\exists", r"\subset", r"\subseteq",
+         r"\ll", r"\gg", r"\perp", r"\parallel", "∈", "∉", "∼", "≈", "∝", "→", "⇒", "↦", "⇔", "↔", "∀",
+         "∃", "⊂", "⊆", "≠", "≫", "≪"],
+        _RELATION,
+    ),
+    **dict.fromkeys([r"\pm", r"\mp", "±", "∓"], "write one equation with + and one with -"),
+    **dict.fromkeys([r"\partial", "∂"], "write the derivative's own formula; gatec derives gradients"),
+    **dict.fromkeys(
+        [r"\lfloor", r"\rfloor", r"\lceil", r"\rceil", "⌊", "⌋", "⌈", "⌉"],
+        "rounding has no derivative: give the cell an input, or use \\operatorname{sign}",
+    ),
+    **dict.fromkeys(
+        [r"\argmax", r"\argmin", r"\lim", r"\sup", r"\inf", r"\det", r"\Pr"],
+        "use the functions that README.md lists, or define one: `function f(z) = …`",
+    ),
+    **dict.fromkeys(
+        [r"\cup", r"\cap", r"\vee", r"\lor", r"\neg", r"\lnot", r"\setminus", "∪", "∩", "∨", "¬"],
+        "conditions of cases are joined with `and`",
+    ),
+}  # fmt: skip

@@ -84,6 +84,8 @@ class Builder:
                 return self._reduction(node, args[0])
             case "identity":
                 return Identity(self.shape(node)[0], span)
+            case "ones":
+                return Broadcast(Const(Fraction(1)), self.shape(node), span)
             case "diag":
                 size = self.shape(node)[0]
                 return call("mul", _rows_of(args[0]), Identity(size), span=span)

@@ -69,6 +69,10 @@ class Elaborator:
                 return self._power(node, scope)
             case Transpose():
                 arg = self.node(node.arg, scope)
+                if arg.kind == "number" and arg.data == 1:
+                    # \mathbf{1}^\top v: the vector of ones.
+                    ones = self.solver.of_rank(1, node.span)
+                    return Typed("ones", ones, node.span, row=True)
                 self._mark_juxtaposed(arg)
                 return Typed("transpose", Type(), node.span, [arg])
             case Call():

@@ -111,7 +111,7 @@ class _Folder:
             case "product":
                 # One of unknown factors whose own kind the context gave begins like its result.
                 return self._is_row(typed.settled or typed.args[0])
-            case "add" | "mul" | "div" | "pow" | "call" | "where":
+            case "add" | "mul" | "div" | "pow" | "call" | "where" | "concat":
                 vectors = [
                     arg
                     for arg in typed.args
