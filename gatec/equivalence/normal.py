@@ -10,26 +10,17 @@ that holds for all real values (where both sides are defined). Each use of a law
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gatec.equivalence import laws
 from gatec.equivalence.polynomials import Monomial, Poly, TooLarge
 from gatec.equivalence.reductions import reduced
+from gatec.equivalence.steps import Step
 from gatec.expr import Apply, Broadcast, Const, Expr, Ref
 from gatec.ir import Equation
 from gatec.passes.common import bottom_up
 
 ARITHMETIC = "arithmetic"
 EQUATION = "equation"
-
-
-@dataclass(frozen=True)
-class Step:
-    """`before` = `after`, by a law."""
-
-    law: str
-    before: Expr
-    after: Expr
 
 
 class Normaliser:

@@ -1,71 +1,37 @@
-"""Proofs: what is claimed, and the steps that lead both sides to one expression.
-
-A `Proof` says that `mine`, with expressions in place of its parameters, is `theirs`: both start
-from corresponding states, and if the states correspond before a step, the outputs are equal and
-the states correspond after it. So both are the same function of sequences, by induction over t,
-for all sizes and all values of the parameters of `theirs`.
-"""
+"""From a map that the search found to a proof that it is right."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
 
-from gatec.equivalence.match import INFINITE, Found, in_terms_of, replaced
+from gatec.equivalence.match import Found, in_terms_of
 from gatec.equivalence.normal import Step
-from gatec.equivalence.sides import Side, with_params
+from gatec.equivalence.polynomials import Poly
+from gatec.equivalence.sides import Side, is_gate, with_params
+from gatec.equivalence.steps import INFINITE, Claim, Proof
 from gatec.expr import Apply, Broadcast, Const, Expr, Ref
-from gatec.ir import Cell, Initial
-
-LIMIT = "limit"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Two expressions over the inputs and states of `mine` are equal; both become `common`.
-
-    `about` is a state of `mine`, or "" for the output.
-    """
-
-    about: str
-    left: Expr
-    right: Expr
-    common: Expr
-
-
-@dataclass(frozen=True)
-class Proof:
-    """A map and the proof that it makes `mine` the same function as `theirs`.
-
-    mine, theirs  the cells as compared: live states only, lags of one step, constants at their
-                  values, parameters of different names
-    params        parameter of mine -> expression in the parameters of theirs
-    states        state of mine -> (state of theirs, scale): mine = scale * theirs
-    limits        the sigmoid of a bias that goes to infinity -> 1, where a gate is constant only
-                  in the limit
-    claims        one for each state, and one for the output
-    steps         what each claim rests on, by the expression that is rewritten; those of `mine`
-                  and of `theirs` apart, since names of quantities may mean different things
-    """
-
-    mine: Cell
-    theirs: Cell
-    params: Mapping[str, Expr]
-    states: Mapping[str, tuple[str, Fraction]]
-    limits: Mapping[Expr, Expr]
-    claims: tuple[Claim, ...]
-    mine_steps: Mapping[Expr, Step]
-    theirs_steps: Mapping[Expr, Step]
+from gatec.ir import Cell, Equation, Initial
+from gatec.passes.common import bottom_up
 
 
 def prove(mine: Cell, theirs: Cell, found: Found) -> Proof | None:
     """The proof that a map is right; None where it is not. Raises TooLarge."""
     if not _starts_agree(mine, theirs, found):
         return None
-    left = Side.of(with_params(mine, found.params))
+    cell = with_params(mine, found.params)
+    limits: dict[Expr, Expr] = {}
+    limit_steps: Mapping[Expr, Step] = {}
+    if found.limits:
+        before = Side.of(cell)
+        limited = _in_the_limit(before)
+        if limited is None:
+            return None
+        cell, limits = limited
+        limit_steps = before.normaliser.steps
+    left = Side.of(cell)
     right = Side.of(in_terms_of(theirs, mine, found.states))
-    limits = _limits(found)
     wanted: dict[str, Expr] = {"": right.output}
     for name, (other, scale) in found.states.items():
         value = right.updates[other]
@@ -74,9 +40,8 @@ def prove(mine: Cell, theirs: Cell, found: Found) -> Proof | None:
     starts_right = _results(right.cell)
     claims = []
     for name, result in left.results().items():
-        value = left.normaliser.expr(replaced(result, limits)) if limits else result
         common = right.normaliser.expr(wanted[name])
-        if value != common:
+        if result != common:
             return None
         other, scale = found.states[name] if name else ("", Fraction(1))
         target = starts_right[other]
@@ -88,10 +53,11 @@ def prove(mine: Cell, theirs: Cell, found: Found) -> Proof | None:
         theirs,
         found.params,
         found.states,
-        limits,
         tuple(claims),
         left.normaliser.steps,
         right.normaliser.steps,
+        limits,
+        limit_steps,
     )
 
 
@@ -100,13 +66,56 @@ def _results(cell: Cell) -> dict[str, Ref]:
     return {**found, "": cell.equation(cell.output).ref}
 
 
-def _limits(found: Found) -> dict[Expr, Expr]:
-    """`sigmoid` of a bias that goes to infinity is 1."""
-    made: dict[Expr, Expr] = {}
-    for gate in found.limits:
-        atom = Apply("sigmoid", (Ref("param", INFINITE, gate.shape),))
-        made[atom] = Broadcast(Const(Fraction(1)), gate.shape) if gate.shape else Const(Fraction(1))
-    return made
+# --- Limits -------------------------------------------------------------------------------------
+
+
+def _in_the_limit(side: Side) -> tuple[Cell, dict[Expr, Expr]] | None:
+    """The cell with its infinite gates at their limits, and which those are.
+
+    None where `infinity` stands anywhere but alone in a sigmoid.
+    """
+    limits: dict[Expr, Expr] = {}
+    infinite: set[str] = set()  # quantities that depend on infinity
+    made: list[Equation] = []
+    now: dict[Expr, Expr] = {}  # references to quantities, as they are in the limit
+    for equation in side.cell.equations:
+        new: dict[Expr, Expr] = {}
+        depends: set[Expr] = set()
+        for node in bottom_up(equation.value):
+            value = node.with_children(tuple(new[child] for child in node.children))
+            reaches = any(child in depends for child in node.children)
+            if isinstance(node, Ref):
+                value = now.get(node, node)
+                reaches = node.name in (infinite if node.kind == "var" else {INFINITE})
+            if reaches and is_gate(node):
+                number = _at_infinity(side.poly(node))
+                if number is None:
+                    return None
+                value = Const(number) if not node.shape else Broadcast(Const(number), node.shape)
+                limits[node] = value
+                reaches = False
+            new[node] = value
+            if reaches:
+                depends.add(node)
+        made.append(replace(equation, value=new[equation.value]))
+        now[equation.ref] = made[-1].ref
+        if equation.value in depends:
+            infinite.add(equation.name)
+    if infinite & {side.cell.output, *(state.update for state in side.cell.states)}:
+        return None
+    return replace(side.cell, equations=tuple(made)), limits
+
+
+def _at_infinity(value: Poly) -> Fraction | None:
+    """A polynomial in sigmoid(infinity), once that is 1; None for any other."""
+    for atom in value.atoms():
+        alone = isinstance(atom, Apply) and atom.op == "sigmoid" and atom.args[0]
+        if not isinstance(alone, Ref) or alone.name != INFINITE:
+            return None
+    return sum(value.terms.values(), Fraction(0))
+
+
+# --- First steps --------------------------------------------------------------------------------
 
 
 def _starts_agree(mine: Cell, theirs: Cell, found: Found) -> bool:
@@ -129,3 +138,6 @@ def _learned_agree(mine: Initial, theirs: Initial, scale: Fraction, found: Found
         return False
     value = found.params.get(mine.param)
     return scale == 1 and isinstance(value, Ref) and value.name == theirs.param
+
+
+__all__ = ["Proof", "prove"]
