@@ -56,10 +56,10 @@ class Dialect(ABC):
         texts = [bare(text) for text in arguments]
         name = f"gatec_{helper}"
         line = self.called(name, ", ".join(texts))
-        if helper != "gemm" or len(line) < _SHORT:
+        if helper not in ("gemm", "gemm_add") or len(line) < _SHORT:
             return [line]
-        first, second = self.called(name, ", ".join([*texts[:5], "\n"])).split("\n")
-        return [first.rstrip(), f"    {', '.join(texts[5:])}{second}"]
+        first, second = self.called(name, ", ".join([*texts[:-6], "\n"])).split("\n")
+        return [first.rstrip(), f"    {', '.join(texts[-6:])}{second}"]
 
     def run(self, task: Task, arguments: Sequence[str] = ()) -> list[str]:
         """The statement that runs a task; `arguments` are those of a kernel."""

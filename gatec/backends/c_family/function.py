@@ -11,7 +11,7 @@ from gatec.backends.c_family.dialect import Dialect, indented
 from gatec.backends.c_family.indices import count_text, product
 from gatec.backends.c_family.interface import Interface
 from gatec.backends.c_family.kernels import Kernels
-from gatec.backends.c_family.statements import Statement, Target, biased, grouped, statements
+from gatec.backends.c_family.statements import Statement, Target, folded, grouped, statements
 from gatec.backends.c_family.storage import Scope, Storage
 from gatec.backends.c_family.tasks import Place, tasks
 from gatec.expr import Concat, Expr, Ref, Shape
@@ -108,7 +108,16 @@ class Body(ABC):
             if isinstance(equation.value, Concat) and not targets:
                 targets = (self.home(equation),)
             made += statements(equation, targets)
-        return biased(made, self.readers, free)
+        return [self._in_place(s) for s in folded(made, self.readers, free)]
+
+    def _in_place(self, statement: Statement) -> Statement:
+        """The terms of a sum go to the first of its places; the last one knows the others."""
+        if not statement.sum_of:
+            return statement
+        equation = self.equations[statement.sum_of]
+        targets = self.fixed(equation) or (self.home(equation),)
+        last = statement.name == statement.sum_of
+        return replace(statement, targets=targets if last else targets[:1])
 
     def _homes(self, groups: list[list[Statement]]) -> list[list[Statement]]:
         """The groups, with arrays for what other groups read and for products."""

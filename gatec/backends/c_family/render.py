@@ -27,7 +27,8 @@ from gatec.passes.common import refs
 
 # Helpers of the templates, each with those that it calls.
 _HELPERS = {
-    "gemm": ("copy",),
+    "gemm": ("gemm_add", "copy"),
+    "gemm_add": (),
     "sum_rows": ("block_sum",),
     "copy": (),
     "fill": (),
@@ -88,6 +89,7 @@ def files(
         "forward": forward,
         "backward": backward,
         "helpers": helpers,
+        "called": words([*forward, *backward]),
     }
     return {name: render(template, **values), f"{stem}.h": header(program, interface)}
 

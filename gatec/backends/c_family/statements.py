@@ -8,10 +8,10 @@ part, so that the parts go straight to their place in it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from gatec.expr import Apply, Concat, Dim, Expr, Ref, Shape, Slice
+from gatec.expr import Apply, Broadcast, Concat, Dim, Expr, Ref, Shape, Slice, call
 from gatec.ir import Equation
 from gatec.ops import OPS, Kind
 from gatec.passes.common import refs
@@ -35,6 +35,8 @@ class Statement:
     """`value`, to be known as `name` ("" where nothing reads it by name), written to `targets`.
 
     Without targets it is a local variable of its loop. `bias` is added to every row of a product.
+    A product that comes `after` a statement is added to what that one wrote; all that make up the
+    value of an equation in this way are a `sum_of` it.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Statement:
     text: str = ""
     whole: bool = True  # whether it alone makes the value that `name` stands for
     bias: Expr | None = None
+    after: str = ""
+    sum_of: str = ""
 
     @property
     def is_loop(self) -> bool:
@@ -60,7 +64,7 @@ class Statement:
         found = {ref.name for ref in refs(self.value, "var")}
         if self.bias is not None:
             found |= {ref.name for ref in refs(self.bias, "var")}
-        return found
+        return found | {self.after} - {""}
 
 
 def statements(equation: Equation, targets: tuple[Target, ...]) -> list[Statement]:
@@ -176,11 +180,18 @@ def _elsewhere(expr: Expr, names: set[str]) -> bool:
     return False
 
 
-def biased(given: list[Statement], readers: dict[str, int], free: set[str]) -> list[Statement]:
-    """Sums of a product of rows and a vector as one product that starts from the vector.
+# --- Sums with products ---------------------------------------------------------------------------
 
-    `readers` counts the equations that read a name, `free` are the names that have to have no
-    array of their own.
+
+def folded(
+    given: list[Statement], readers: Mapping[str, int], free: Collection[str]
+) -> list[Statement]:
+    """Sums of products and other terms, with products that start from the other terms.
+
+    `W x + b` is a product whose rows start from `b`. Of any other sum, the terms that are no
+    products are written to its array, and the products are added to what is there: neither takes
+    an array for the product or a loop after it. `readers` counts the equations that read a name;
+    `free` are the names that need no array of their own.
     """
     products = {
         s.name: s
@@ -193,33 +204,40 @@ def biased(given: list[Statement], readers: dict[str, int], free: set[str]) -> l
         and readers.get(s.name) == 1
     }
     made: list[Statement] = []
-    folded: set[str] = set()
+    used: set[str] = set()
     for statement in given:
-        pair = _product_and_bias(statement.value, products)
-        if pair is None or not statement.whole:
+        value = statement.value
+        terms = value.args if isinstance(value, Apply) and value.op == "add" else ()
+        found = [products[t.name] for t in terms if isinstance(t, Ref) and t.name in products]
+        rest = [t for t in terms if not (isinstance(t, Ref) and t.name in products)]
+        if not found or not rest or not statement.whole:
             made.append(statement)
             continue
-        product, bias = pair
-        folded.add(product.name)
-        made.append(
-            Statement(
-                statement.name, product.value, statement.targets, statement.text, bias=bias
-            )
-        )
-    return [s for s in made if s.name not in folded]
+        used |= {product.name for product in found}
+        if len(found) == 1 and len(rest) == 1 and _is_bias(rest[0], value.shape):
+            made.append(replace(statement, value=found[0].value, bias=rest[0]))
+        else:
+            made += _added(statement, found, rest)
+    return [s for s in made if s.name not in used]
 
 
-def _product_and_bias(
-    value: Expr, products: dict[str, Statement]
-) -> tuple[Statement, Expr] | None:
-    if not (isinstance(value, Apply) and value.op == "add" and len(value.args) == 2):
-        return None
-    for one, other in (value.args, value.args[::-1]):
-        found = products.get(one.name) if isinstance(one, Ref) and one.kind == "var" else None
-        if found is None or other.batched or other.shape != value.shape:
-            continue
-        # A part of a parameter that may be absent has no place.
-        base = other.arg if isinstance(other, Slice) else other
-        if isinstance(base, Ref) and (base.kind == "var" or (base.kind == "param" and base is other)):
-            return found, other
-    return None
+def _is_bias(term: Expr, shape: Shape) -> bool:
+    """A vector in memory, the same for all rows."""
+    if term.batched or term.shape != shape:
+        return False
+    if isinstance(term, Slice):  # of a parameter that may be absent, a part has no place
+        return isinstance(term.arg, Ref) and term.arg.kind == "var"
+    return isinstance(term, Ref) and term.kind in ("param", "var")
+
+
+def _added(statement: Statement, products: list[Statement], rest: list[Expr]) -> list[Statement]:
+    """A sum as its terms that are no products, and then products that are added to them."""
+    value = call("add", *rest) if len(rest) > 1 else rest[0]
+    value = value if value.shape else Broadcast(value, statement.value.shape)
+    name = f"+{statement.name}"
+    made = [Statement(name, value, text=statement.text, whole=False, sum_of=statement.name)]
+    for product in products:
+        after, name = name, f"+{name}"
+        made.append(Statement(name, product.value, after=after, sum_of=statement.name))
+    made[-1] = replace(made[-1], name=statement.name, targets=statement.targets)
+    return made

@@ -231,6 +231,8 @@ class _Group:
                 bias = given.pointer
             left = (b.pointer, row_stride, b.strides[0])
             right = (a.pointer, a.strides[1], a.strides[0])
+            if statement.after:
+                return Call("gemm_add", (rows, n, k, target, *left, *right))
             return Call("gemm", (rows, n, k, target, bias, *left, *right))
         if value.batched:
             return None
@@ -298,6 +300,8 @@ class _Group:
         total = names.total
         if statement.bias is not None:
             total += f" + {self.units.value(statement.bias, index).text}"
+        if statement.after:
+            total += f" + {self._element(statement.targets[0])}"
         lines = [*_comment(statement), *self._stores(statement, total)]
         return self._kernel(
             lines, terms=bounds, term=text_, maximum=value.op == "amax", along=along
