@@ -7,10 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from gatec.equivalence.match import Found, in_terms_of
-from gatec.equivalence.normal import Step
 from gatec.equivalence.polynomials import Poly
 from gatec.equivalence.sides import Side, is_gate, with_params
-from gatec.equivalence.steps import INFINITE, Claim, Proof
+from gatec.equivalence.steps import INFINITE, Claim, Proof, Step
 from gatec.expr import Apply, Broadcast, Const, Expr, Ref
 from gatec.ir import Cell, Equation, Initial
 from gatec.passes.common import bottom_up
