@@ -252,7 +252,7 @@ class _Parser:
         kept: list[tuple[list[Node], Statement, bool]] = []
         probe = Juxtaposer(Names(context.index))
         for sides, statement, aside in raw:
-            function = _function_definition(sides, probe)
+            function = _function_definition(sides, probe) or _alias(sides, probe)
             if function is None:
                 kept.append((sides, statement, aside))
             else:
@@ -343,6 +343,22 @@ def _function_definition(sides: list[Node], probe: Juxtaposer) -> Function | Non
     except GatecError:
         return None
     return made if isinstance(made, Function) else None
+
+
+def _alias(sides: list[Node], probe: Juxtaposer) -> Function | None:
+    """`\\phi = \\tanh`: a name without time for a function's bare name."""
+    left, right = (_single(side) for side in sides[:2])
+    if not isinstance(left, Symbol) or not isinstance(right, Symbol) or left.time is not None:
+        return None
+    if not probe.names.is_function(right) or probe.names.is_function(left):
+        return None
+    return Function(left, (), right, left.span)
+
+
+def _single(node: Node) -> Node:
+    while isinstance(node, Run) and len(node.items) == 1:
+        node = node.items[0]
+    return node
 
 
 def _is_left_side(node: Node) -> bool:

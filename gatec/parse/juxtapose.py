@@ -149,7 +149,7 @@ class Juxtaposer:
                 replace(item, whole=True) if isinstance(item, Symbol) else item
                 for item in node.items
             )
-            return self.rewrite(replace(node, items=items))
+            return _first_value(items) or self.rewrite(replace(node, items=items))
         return self.rewrite(node)
 
     def rewrite(self, node: Node) -> Node:
@@ -411,6 +411,21 @@ class Juxtaposer:
         if len(set(word)) < len(word):
             return False  # nobody writes h squared as hh
         return word[0].isupper() or all(_letter(char) in self.names.letters for char in word)
+
+
+def _first_value(items: tuple[Node, ...]) -> Symbol | None:
+    """`h(0)`: the value before the first step, `h_0`."""
+    if len(items) != 2 or not isinstance(items[0], Symbol) or not isinstance(items[1], Bracket):
+        return None
+    name, bracket = items
+    assert isinstance(name, Symbol) and isinstance(bracket, Bracket)
+    inner = bracket.items[0] if len(bracket.items) == 1 else None
+    while isinstance(inner, Run) and len(inner.items) == 1:
+        inner = inner.items[0]
+    if not isinstance(inner, Number) or inner.value != 0 or bracket.kind == "{":
+        return None
+    key = replace(name.key, sub=(*name.key.sub, "0"))
+    return replace(name, key=key, span=name.span.to(bracket.span))
 
 
 def _is_minus_one(node: Node) -> bool:

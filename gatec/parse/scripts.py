@@ -272,7 +272,7 @@ def _is_exponent(
     if base is None or base == "e" or base == "exp":
         return True
     if len(inner) == 1 and inner[0].type == "NUMBER":
-        bracketed = script.content[0].type == "LPAR"
+        bracketed = script.content[0].type in _WRAPPERS or script.content[0] == "<"
         return not bracketed and base not in context.numbered
     if found is not None and found[0] in _LAYERS:
         return False  # h^{l-1}: a layer's number, no power

@@ -6,6 +6,7 @@ another equation. Environments that only align equations vanish; matrices and ca
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -106,7 +107,9 @@ class _Lines:
         fresh = self._starts_equation(start)
         if (self.depth and not fresh) or last in _CONTINUES or (last == "COMMA" and not fresh):
             return False
-        if "END_MATRIX" in (following, last) or (following == "BEGIN_MATRIX" and not fresh):
+        if fresh and self.opened:
+            return True
+        if "END_MATRIX" in (following, last) or following == "BEGIN_MATRIX":
             return False
         if self.opened and self._holds_matrix(index + 1):
             return False
@@ -154,12 +157,28 @@ class _Lines:
         return known
 
     def _is_equation(self, start: int) -> bool:
-        if start >= len(self.tokens) or self.tokens[start].type not in ("NAME", "ACCENT"):
-            return False
-        index = start + 1
+        index = self._after_stack(start)
+        if index == start:
+            if start >= len(self.tokens) or self.tokens[start].type not in ("NAME", "ACCENT"):
+                return False
+            index = start + 1
         while index < len(self.tokens) and self.tokens[index].type in _LEFT_SIDE:
             index += 1
         return index < len(self.tokens) and self.tokens[index].type == "EQUALS"
+
+    def _after_stack(self, start: int) -> int:
+        """The position after a column of names that a line starts with, if it does."""
+        index = start
+        while index < len(self.tokens) and self.tokens[index].type in ("LPAR", "LSQB", "LSET"):
+            index += 1
+        if index >= len(self.tokens) or self.tokens[index].type != "BEGIN_MATRIX":
+            return start
+        while index < len(self.tokens) and self.tokens[index].type != "END_MATRIX":
+            index += 1
+        index += 1
+        while index < len(self.tokens) and self.tokens[index].type in ("RPAR", "RSQB", "RSET"):
+            index += 1
+        return index
 
 
 def _next_meaningful(tokens: Sequence[Token]) -> list[int]:
@@ -288,7 +307,7 @@ def _conditions(tokens: list[Token]) -> list[Token]:
     """Inside cases, words are conditions' grammar and `=` compares."""
     result: list[Token] = []
     depth = 0
-    for token in tokens:
+    for token, following in itertools.zip_longest(tokens, tokens[1:]):
         kind, word = token.type, str(token).lower().strip(" ,.")
         if kind == "BEGIN_CASES":
             depth += 1
@@ -303,7 +322,13 @@ def _conditions(tokens: list[Token]) -> list[Token]:
                 continue
         elif depth and kind == "EQUALS":
             token = retyped(token, "COMPARE", "==")
-        elif kind == "WORDS":
+        elif kind == "WORDS" or (depth and _ends_case(token, following)):
             continue
         result.append(token)
     return result
+
+
+def _ends_case(token: Token, following: Token | None) -> bool:
+    """Whether a token is the punctuation at the end of a case."""
+    punctuation = token.type in ("COMMA", "SEMICOLON", "PERIOD")
+    return punctuation and following is not None and following.type in ("ROW", "END_CASES")

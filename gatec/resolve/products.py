@@ -15,6 +15,8 @@ from gatec.resolve.quantities import Quantity
 from gatec.resolve.typed import Typed, is_parameter
 from gatec.resolve.types import Solver, Type
 
+MAX_FACTORS = 200
+
 
 def fold(
     node: Typed,
@@ -52,6 +54,15 @@ class _Folder:
         shaped = [arg for arg in self.node.args if self._rank(arg) != 0]
         if not shaped:
             return self._scaled(scalars, None)
+        if len(shaped) > MAX_FACTORS:
+            self._error(
+                "E0506",
+                f"a product of more than {MAX_FACTORS} matrices and vectors",
+                shaped[0],
+                shaped[-1],
+                "give parts of it names with equations of their own",
+            )
+            return None
         result = self._chain(shaped)
         return None if result is None else self._scaled(scalars, result)
 
@@ -69,31 +80,28 @@ class _Folder:
         return Typed("scaled", kind, self.node.span, factors, row=row)
 
     def _chain(self, factors: list[Typed]) -> Typed | None:
-        """Fold from the right."""
-        result = factors[-1]
-        position = len(factors) - 2
+        """Fold from the right: `W U x` is two matrix-vector products."""
+        result, rest = factors[-1], factors[:-1]
         scalars: list[Typed] = []
-        while position >= 0:
-            left = factors[position]
-            kinds = (self._kind(left), self._kind(result))
-            if kinds == ("column", "row"):
-                # Everything to the left is one column: u v^T.
-                column = self._chain(factors[: position + 1])
-                if column is None:
+        while rest:
+            kinds = (self._kind(rest[-1]), self._kind(result))
+            if kinds == ("column", "row") or (kinds == ("column", "column") and len(rest) > 1):
+                # All to the left is one factor: a column in u v^T, a scalar in w^T x h.
+                left, rest = self._chain(rest), []
+                if left is None:
                     return None
-                made: Typed | None = self._pair(column, result)
-                position = 0
+                if self._rank(left) == 0:
+                    scalars.append(left)
+                    break
             else:
-                made = self._pair(left, result)
+                left = rest.pop()
+            made = self._pair(left, result)
             if made is None:
                 return None
-            position -= 1
-            if self._rank(made) == 0 and position >= 0:
+            if self._rank(made) == 0 and rest:
                 scalars.append(made)
-                result = factors[position]
-                position -= 1
-            else:
-                result = made
+                made = rest.pop()
+            result = made
         return self._scaled(scalars, result) if scalars else result
 
     def _kind(self, typed: Typed) -> str:
