@@ -256,6 +256,4 @@ def run(
     assert grad_outputs is not None
     status = call.backward(grad_outputs, grad_last)
     assert status == OK, f"backward returned {status}"
-    return Result(
-        call.outputs, call.last, call.grad_params, call.grad_inputs, call.grad_initial
-    )
+    return Result(call.outputs, call.last, call.grad_params, call.grad_inputs, call.grad_initial)

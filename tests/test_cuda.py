@@ -41,9 +41,7 @@ def hook(name, variable, dtype="float64", kind=ctypes.c_long):
 def call(name, steps=4, batch=2, input_size=3, hidden_size=5, flags=()):
     sizes = sizes_of(name, input_size, hidden_size)
     case = case_of(name, sizes, steps, batch)
-    return native.Call(
-        built(name, *flags), sizes, case.params, case.inputs, case.states, "float64"
-    )
+    return native.Call(built(name, *flags), sizes, case.params, case.inputs, case.states, "float64")
 
 
 def results(made):
@@ -60,7 +58,7 @@ def test_order_of_threads_does_not_matter(name):
     """A missing barrier, or two threads that write to one place, would show."""
     order = hook(name, "order", kind=ctypes.c_int)
     # More than a tile, a warp and a block of threads in each direction.
-    sizes = dict(steps=3, batch=5, input_size=33, hidden_size=70)
+    sizes = {"steps": 3, "batch": 5, "input_size": 33, "hidden_size": 70}
     found = []
     for order.value in (0, 1):
         made = call(name, **sizes)
@@ -182,9 +180,7 @@ def test_nvcc(name, real, tmp_path):
     flags = ["-std=c++17", "-arch=sm_90", "-Werror", "all-warnings"]
     host = ["-Xcompiler", "-Wall,-Wextra,-Werror"]
     source, target = tmp_path / "cell.cu", tmp_path / "cell.o"
-    native.compiled(
-        ["nvcc", *flags, *host, f"-DGATEC_REAL={real}", "-c", source, "-o", target]
-    )
+    native.compiled(["nvcc", *flags, *host, f"-DGATEC_REAL={real}", "-c", source, "-o", target])
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="nvcc is not there")

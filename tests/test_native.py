@@ -100,9 +100,7 @@ def test_constants_of_a_call(target):
     assert made.forward() == native.OK
     assert made.backward(weights(made.outputs.shape), None) == native.OK
     source = program("leaky").source
-    other = replace(
-        source, constants=(replace(source.constants[0], value=Fraction(3, 4)),)
-    )
+    other = replace(source, constants=(replace(source.constants[0], value=Fraction(3, 4)),))
     case = replace(case, states={})
     made = native.Call(
         built("leaky", target), sizes, case.params, case.inputs, None, "float64", constants=[0.75]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gatec.backends.c_family.dialect import Dialect, Parameter, body, indented
+from gatec.backends.c_family.dialect import Dialect, Parameter, body
 from gatec.backends.c_family.indices import place
+from gatec.backends.c_family.lines import indented
 from gatec.backends.c_family.render import files
 from gatec.backends.c_family.tasks import Kernel, Names
 from gatec.ir import Program

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gatec.backends.c_family.dialect import Dialect, Parameter, body, indented
+from gatec.backends.c_family.dialect import Dialect, Parameter, body
 from gatec.backends.c_family.indices import place
+from gatec.backends.c_family.lines import indented
 from gatec.backends.c_family.render import files
 from gatec.backends.c_family.tasks import Kernel, Names
 from gatec.ir import Program
@@ -61,7 +62,9 @@ def _head(kernel: Kernel, name: str, bound: str, axis: str) -> str:
     """The loop over the places along an axis of a launch."""
     if not kernel.terms:
         return f"GATEC_EACH({name}, {bound}, {axis})"
-    return f"GATEC_TILES({name}, {bound})" if axis == "x" else f"GATEC_BLOCKS({name}, {bound}, {axis})"
+    return (
+        f"GATEC_TILES({name}, {bound})" if axis == "x" else f"GATEC_BLOCKS({name}, {bound}, {axis})"
+    )
 
 
 def _total(

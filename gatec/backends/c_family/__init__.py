@@ -1,5 +1,8 @@
-"""The C family: one printer of expressions and tasks for C and CUDA.
+"""The C family: one printer for C and CUDA.
 
-`expressions` prints one unit of a value, `tasks` turns equations into loops and products,
-`functions` arranges them into the two functions of the interface.
+`statements` turns equations into statements and groups them for loops, `groups` makes tasks of
+them (`tasks`), `expressions` and `indices` print single units. `forward` and `backward` arrange
+the tasks of all phases (`function`), with memory from `storage` and names from `interface`;
+`kernels` writes the functions that they start. What differs between targets is a `Dialect` and a
+template; `render` fills the latter.
 """

@@ -182,8 +182,8 @@ class Backward(Body):
             self._declare_forward(equation)
         grads = local["grad_outputs"]
         self._step(grads, grads, t, self.plan.output_shape, const=True)
-        for state, carry in self.back.carry_names:
-            shape = self.states[state].shape
+        for name, carry in self.back.carry_names:
+            shape = self.states[name].shape
             self.storage.reserve(carry, Slots.PAIR, shape, True, backward=True)
             self.outer.add(carry, self.storage.pointer(carry))
             self._step(carry, carry, f"({t} + 1) % 2", shape, const=True)
@@ -191,9 +191,9 @@ class Backward(Body):
             (self.back.grad_params, local["grad_params"]),
             (self.back.grad_inputs, local["grad_inputs"]),
         ):
-            for item, name in found:
+            for member, name in found:
                 if name in self.direct:
-                    self.outer.add(name, f"real *const {name} = {group}->{item};")
+                    self.outer.add(name, f"real *const {name} = {group}->{member};")
 
     def _declare_forward(self, equation: Equation) -> None:
         """The pointers to values that `forward` left in the workspace."""

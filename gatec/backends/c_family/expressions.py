@@ -149,9 +149,9 @@ class Units:
         op = OPS[expr.op]
         if op.name == "outer":
             u, v = expr.args
-            left = self.value(u, index[:1]).bracketed(MULTIPLICATIVE)
-            right = self.value(v, index[1:]).bracketed(MULTIPLICATIVE + 1)
-            return Code(f"{left} * {right}", MULTIPLICATIVE)
+            column = self.value(u, index[:1]).bracketed(MULTIPLICATIVE)
+            row = self.value(v, index[1:]).bracketed(MULTIPLICATIVE + 1)
+            return Code(f"{column} * {row}", MULTIPLICATIVE)
         if op.name == "transpose":
             return self.value(expr.args[0], (index[1], index[0]))
         args = [self.value(arg, index if arg.shape else ()) for arg in expr.args]
@@ -163,14 +163,14 @@ class Units:
             case "mul":
                 first, *rest = (_operand(a, c) for a, c in zip(expr.args, args, strict=True))
                 factors = [first.bracketed(MULTIPLICATIVE)]
-                factors += [factor.bracketed(MULTIPLICATIVE + 1) for factor in rest]
+                factors += [code.bracketed(MULTIPLICATIVE + 1) for code in rest]
                 return Code(" * ".join(factors), MULTIPLICATIVE)
             case "div":
-                left, right = (_operand(a, c) for a, c in zip(expr.args, args, strict=True))
-                # Both whole numbers would be a division of integers.
-                top = args[0] if isinstance(expr.args[1], Const) else left
-                texts = top.bracketed(MULTIPLICATIVE), right.bracketed(MULTIPLICATIVE + 1)
-                return Code(" / ".join(texts), MULTIPLICATIVE)
+                # Two whole numbers would be a division of integers.
+                both = all(isinstance(arg, Const) for arg in expr.args)
+                top = args[0] if both else _operand(expr.args[0], args[0])
+                bottom = _operand(expr.args[1], args[1]).bracketed(MULTIPLICATIVE + 1)
+                return Code(f"{top.bracketed(MULTIPLICATIVE)} / {bottom}", MULTIPLICATIVE)
             case "neg":
                 return Code(f"-{_positive(args[0].bracketed(UNARY))}", UNARY)
             case "where":
@@ -179,8 +179,7 @@ class Units:
                 return Code(f"({condition} ? {values[0]} : {values[1]})")
         if op.infix and op.precedence == COMPARISON:
             pair = [_operand(a, c) for a, c in zip(expr.args, args, strict=True)]
-            texts = [code.bracketed(ADDITIVE) for code in pair]
-            return Code(op.c.format(*texts), COMPARISON)
+            return Code(op.c.format(*(code.bracketed(ADDITIVE) for code in pair)), COMPARISON)
         template = _CALLS.get(op.name, op.c)
         if not template or op.kind != "pointwise":
             raise TypeError(f"{op.name} stands inside an expression")
@@ -230,10 +229,11 @@ class Units:
 
 def _operand(expr: Expr, code: Code) -> Code:
     """A small whole number stands bare beside other operands."""
-    if isinstance(expr, Const) and expr.value.denominator == 1:
-        if abs(expr.value) <= _LARGEST_BARE:
-            return Code(str(expr.value.numerator), ATOM if expr.value >= 0 else UNARY)
-    return code
+    if not isinstance(expr, Const) or expr.value.denominator != 1:
+        return code
+    if abs(expr.value) > _LARGEST_BARE:
+        return code
+    return Code(str(expr.value.numerator), ATOM if expr.value >= 0 else UNARY)
 
 
 def _is_negative(expr: Expr) -> bool:

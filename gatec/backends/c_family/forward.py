@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gatec.backends.c_family.dialect import words
 from gatec.backends.c_family.expressions import number
 from gatec.backends.c_family.function import (
     Body,
@@ -14,6 +13,7 @@ from gatec.backends.c_family.function import (
     store,
 )
 from gatec.backends.c_family.indices import count_text, product
+from gatec.backends.c_family.lines import words
 from gatec.backends.c_family.statements import Statement, Target
 from gatec.backends.c_family.storage import Slots
 from gatec.expr import Ref, Shape

@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from gatec.backends.c_family.dialect import Dialect, indented
+from gatec.backends.c_family.dialect import Dialect
+from gatec.backends.c_family.groups import tasks
 from gatec.backends.c_family.indices import count_text, product
 from gatec.backends.c_family.interface import Interface
 from gatec.backends.c_family.kernels import Kernels
+from gatec.backends.c_family.lines import indented
 from gatec.backends.c_family.statements import Statement, Target, folded, grouped, statements
 from gatec.backends.c_family.storage import Scope, Storage
-from gatec.backends.c_family.tasks import Place, tasks
+from gatec.backends.c_family.tasks import Place
 from gatec.expr import Concat, Expr, Ref, Shape
 from gatec.ir import Equation, Phase, Program, State
 from gatec.passes.common import refs

@@ -29,7 +29,7 @@ class Interface:
             equations += program.backward.equations
             carries = [name for _, name in program.backward.carry_names]
         groups = (plan.inputs, plan.states, plan.params, plan.constants, plan.sizes, equations)
-        self._taken = {item.name for group in groups for item in group}  # type: ignore[attr-defined]
+        self._taken = {item.name for group in groups for item in group}
         self._taken |= {*carries, *(f"{state.name}_prev" for state in plan.states)}
         self._taken |= {name + "_t" for name in self._taken}
         self._taken |= {"input_size", "hidden_size", "real"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gatec.backends.c_family.dialect import Dialect, Parameter, ordered_words, words, wrapped
+from gatec.backends.c_family.dialect import Dialect, Parameter
 from gatec.backends.c_family.indices import count_text
 from gatec.backends.c_family.interface import Interface
+from gatec.backends.c_family.lines import ordered_words, words, wrapped
 from gatec.backends.c_family.tasks import Kernel, Task
 from gatec.ir import Program
 

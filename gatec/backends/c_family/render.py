@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gatec.backends import text
 from gatec.backends.c_family.backward import Backward
-from gatec.backends.c_family.dialect import Dialect, words, wrapped
+from gatec.backends.c_family.dialect import Dialect
 from gatec.backends.c_family.forward import Forward
 from gatec.backends.c_family.function import Module
 from gatec.backends.c_family.indices import dim_text
@@ -19,6 +19,7 @@ from gatec.backends.c_family.interface import (
     shape_words,
 )
 from gatec.backends.c_family.kernels import Kernels
+from gatec.backends.c_family.lines import words, wrapped
 from gatec.backends.c_family.storage import Storage
 from gatec.backends.emitter import render
 from gatec.expr import Ref, Shape

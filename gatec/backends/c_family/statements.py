@@ -17,6 +17,7 @@ from gatec.ops import OPS, Kind
 from gatec.passes.common import refs
 
 _MOVES = ("outer", "transpose")
+_ZERO = Dim()
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Target:
     shape: Shape
     batched: bool
     axis: int = 0
-    start: Dim = Dim()
+    start: Dim = _ZERO
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class _Order:
             number = heapq.heappop(heap)
             statement = self.given[number]
             known = self.reads[number]
-            if known & partial or known & inside and _elsewhere(statement.value, inside):
+            if known & partial or (known & inside and _elsewhere(statement.value, inside)):
                 held.append(number)
                 continue
             members.append(number)

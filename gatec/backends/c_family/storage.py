@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from gatec.backends.c_family.dialect import words
 from gatec.backends.c_family.indices import count_text
+from gatec.backends.c_family.lines import words
 from gatec.expr import Shape
 
 
