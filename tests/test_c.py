@@ -1,0 +1,288 @@
+"""What is C's own: compilers and their warnings, sanitizers, callers in C and C++, how it reads."""
+
+import re
+import shutil
+import subprocess
+from functools import cache
+
+import native
+import pytest
+from native_cells import NAMES, TEXTS, program, sizes_of
+
+from gatec import backends
+from gatec.backends import text as safe
+
+pytestmark = pytest.mark.skipif(not native.COMPILERS, reason="gcc and g++ are not there")
+
+COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+
+
+@cache
+def generated(name, target="c"):
+    return backends.load(target).generate(program(name), "cell")
+
+
+def written(name, folder, target="c"):
+    for file, content in generated(name, target).items():
+        (folder / file).write_text(content, encoding="utf-8")
+    return folder / ("cell.c" if target == "c" else "cell.cu")
+
+
+# --- Compilers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("real", ["float", "double"])
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", ["lstm", "slstm", "deltanet", "learned", "matrix"])
+def test_no_warnings_at_full_optimisation(name, compiler, real, tmp_path):
+    """Flow analysis sees most at -O3."""
+    flags = ["-std=c11", *native.WARNINGS, "-pedantic", "-Wshadow", "-Wstrict-prototypes", "-O3"]
+    source = written(name, tmp_path)
+    native.compiled([compiler, *flags, f"-DGATEC_REAL={real}", "-c", source, "-o", "/dev/null"])
+
+
+@pytest.mark.parametrize("name", ["lstm", "two"])
+def test_header_stands_alone(name, tmp_path):
+    """In C and in C++, twice, beside another cell's, and before anything else is included."""
+    source = written(name, tmp_path)
+    other = tmp_path / "other.h"
+    other.write_text(generated("deltanet")["cell.h"], encoding="utf-8")
+    (tmp_path / "a.c").write_text('#include "cell.h"\n#include "other.h"\n#include "cell.h"\n')
+    (tmp_path / "a.cpp").write_text((tmp_path / "a.c").read_text())
+    native.compiled([*native.C, "-c", tmp_path / "a.c", "-o", "/dev/null"])
+    cpp = ["g++", "-std=c++11", *native.WARNINGS, "-pedantic"]
+    native.compiled([*cpp, "-c", tmp_path / "a.cpp", "-o", "/dev/null"])
+    assert source.exists()
+
+
+CALLER = r"""
+#include "cell.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Arrays of exactly their size, for the address sanitizer; a third of the numbers is negative. */
+static GATEC_REAL *numbers(size_t count)
+{
+    GATEC_REAL *made = (GATEC_REAL *)malloc(count * sizeof(GATEC_REAL));
+    for (size_t i = 0; i < count; i++)
+        made[i] = (GATEC_REAL)((double)((i * 7919 + count) % 31) / 31 - 0.3);
+    return made;
+}
+
+static int run(size_t steps, size_t batch, int train)
+{
+    const struct PREFIX_sizes sizes = {steps, batch, SIZES};
+    const size_t bytes = PREFIX_workspace_size(&sizes, train);
+    void *const workspace = malloc(bytes);
+    GATEC_REAL *const outputs = numbers(steps * batch * OUTPUT);
+    double sum = 0;
+    int status;
+DECLARED
+    status = PREFIX_forward(
+        outputs, &last, &sizes, FIRST &inputs, &initial, workspace, bytes, train);
+    for (size_t i = 0; i < steps * batch * OUTPUT; i++)
+        sum += fabs((double)outputs[i]);
+    if (status == 0 && train)
+        status = PREFIX_backward(
+            GRADS &grad_inputs, &grad_initial, outputs, NULL, &sizes, FIRST &inputs, &initial,
+            workspace, bytes);
+FREED
+    free(outputs);
+    free(workspace);
+    return status != 0 || !isfinite(sum) || (sum == 0 && steps * batch != 0);
+}
+
+int main(void)
+{
+    int failed = 0;
+    for (size_t steps = 0; steps < 6; steps += 1)
+        for (size_t batch = 0; batch < 4; batch += 1)
+            failed += run(steps, batch, 0) + run(steps, batch, 1);
+    printf("%d failed\n", failed);
+    return failed != 0;
+}
+"""
+
+
+def caller(name, sizes):
+    """A program in C and in C++ that runs a cell forth and back with arrays of its own."""
+    made = program(name)
+    plan, prefix = made.plan, f"gatec_{made.source.name.lower()}"
+    numbers = sizes_of(name, *sizes)
+    names = [size for size in ("input_size", "hidden_size") if size in plan.size_names]
+    names += [size.name for size in made.source.sizes]
+    declared, freed = [], []
+
+    def structure(kind, variable, items, lead):
+        counts = []
+        for item in items:
+            count = lead
+            for dim in item.shape:
+                count += f" * {dim.value(numbers)}"
+            counts.append(count)
+        values = ", ".join(f"numbers({count})" for count in counts)
+        declared.append(f"    struct {prefix}_{kind} {variable} = {{{values}}};")
+        for item in items:
+            freed.append(f"    free((void *){variable}.{item.name});")
+
+    structure("inputs", "inputs", plan.inputs, "steps * batch")
+    structure("states", "initial", plan.states, "batch")
+    structure("states_out", "last", plan.states, "batch")
+    structure("grad_inputs", "grad_inputs", plan.inputs, "steps * batch")
+    structure("states_out", "grad_initial", plan.states, "batch")
+    if plan.params:
+        structure("params", "params", plan.params, "(size_t)1")
+        structure("grad_params", "grad_params", plan.params, "(size_t)1")
+    output = " * ".join(["1", *(str(dim.value(numbers)) for dim in plan.output_shape)])
+    replaced = {
+        "PREFIX": prefix,
+        "SIZES": ", ".join(str(numbers[size]) for size in names),
+        "OUTPUT": f"({output})",
+        "DECLARED": "\n".join(declared),
+        "FREED": "\n".join(freed),
+        "FIRST": ("NULL, " if plan.constants else "") + ("&params," if plan.params else ""),
+        "GRADS": "&grad_params," if plan.params else "",
+    }
+    return re.sub("|".join(replaced), lambda found: replaced[found.group()], CALLER)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sanitizers(name, tmp_path):
+    """No access outside of an array, no undefined behaviour, nothing allocated and left."""
+    source = written(name, tmp_path)
+    (tmp_path / "main.c").write_text(caller(name, (3, 5)))
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1"]
+    binary = tmp_path / "main"
+    files = [source, tmp_path / "main.c", "-o", binary, "-lm"]
+    native.compiled([*native.C, *sanitizers, *files])
+    done = subprocess.run([binary], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "0 failed\n"), done.stderr[:3000]
+
+
+def test_caller_in_cpp(tmp_path):
+    """C++ links what the C compiler made."""
+    source = written("gru", tmp_path)
+    native.compiled([*native.C, "-DGATEC_REAL=double", "-c", source, "-o", tmp_path / "cell.o"])
+    (tmp_path / "main.cpp").write_text(caller("gru", (3, 5)))
+    binary = tmp_path / "main"
+    files = [tmp_path / "main.cpp", tmp_path / "cell.o", "-o", binary, "-lm"]
+    native.compiled(["g++", *native.WARNINGS, "-DGATEC_REAL=double", *files])
+    assert subprocess.run([binary], capture_output=True).returncode == 0
+
+
+# --- How it reads -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["c", "cuda"])
+@pytest.mark.parametrize("name", NAMES)
+def test_equations_stand_above_their_lines(name, target):
+    """Every equation of the loop is a comment, and the next line computes its quantity."""
+    source = next(iter(generated(name, target).values())).splitlines()
+    cell = program(name)
+    for equation in cell.plan.equations:
+        if not equation.text:
+            continue
+        (comment, *_) = safe.c_comment(equation.text, 12)
+        places = [i for i, line in enumerate(source) if line.strip() == comment]
+        if not places:  # a product, in a call of a helper, has its name in the arguments
+            assert any(re.search(rf"\b{equation.name}(_t)?\b", line) for line in source)
+            continue
+        following = [
+            line.strip()
+            for i in places
+            for line in source[i + 1 : i + 5]
+            if not line.strip().startswith("*")
+        ]
+        assert any(
+            re.match(rf"(const real )?{equation.name}(_t)?(\[.*\])? =|real total", line)
+            for line in following
+        ), (equation.name, following)
+
+
+@pytest.mark.parametrize("target", ["c", "cuda"])
+@pytest.mark.parametrize("name", NAMES)
+def test_lines(name, target):
+    """No line is too long to read but for what a spec makes long; none ends in a space."""
+    for file, content in generated(name, target).items():
+        assert content.endswith("\n") and not content.endswith("\n\n"), file
+        comment = False
+        for line in content.splitlines():
+            comment = comment or "/*" in line
+            assert line == line.rstrip(), (file, line)
+            assert "\t" not in line
+            assert len(line) <= 110 or comment, (file, line)
+            comment = comment and "*/" not in line
+        assert "\n\n\n" not in content, file
+
+
+def test_only_helpers_that_are_used():
+    rnn, lstm = generated("rnn")["cell.c"], generated("lstm")["cell.c"]
+    assert "gatec_sigmoid" in lstm and "gatec_sigmoid" not in rnn
+    assert "gatec_max" in generated("slstm")["cell.c"] and "gatec_max" not in lstm
+    assert "gatec_fill" in generated("learned")["cell.c"] and "gatec_fill" not in lstm
+
+
+def test_same_bytes_and_one_header():
+    for name in NAMES:
+        again = backends.load("c").generate(program(name), "cell")
+        assert generated(name) == again
+        assert generated(name)["cell.h"] == generated(name, "cuda")["cell.h"]
+
+
+# --- Text of a spec -----------------------------------------------------------------------------
+
+HOSTILE = r"""# */ int main(void) { return 1; } /*
+# ends in a backslash \
+# a trigraph ??/
+# "quotes' and % and {{ 7 * 7 }} and {% raw %}
+cell Hostile
+h_t = tanh(W x_t + U h_{t-1}) % */ #error "no" \
+o_t = h_t * \text{*/} \quad // \
+output o
+"""
+
+
+@pytest.mark.parametrize("target", ["c", "cuda"])
+def test_text_of_a_spec_stays_a_comment(target, tmp_path):
+    """Whatever a spec holds: nothing leaves a comment, and templates do not run it."""
+    from dataclasses import replace
+
+    cell = program("rnn")
+    comments = tuple(line.removeprefix("# ") for line in HOSTILE.splitlines())
+    comments += ("\u202e right to left \x00 and nul", "é ü 漢字")
+    texts = [*comments, "??/", "a \\", "*/*/", "**//", "/**/"]
+    for text in texts:
+        equations = tuple(
+            replace(e, text=text if e.text else "", symbol=text if e.text else "")
+            for e in cell.plan.equations
+        )
+        hostile = replace(
+            cell,
+            source=replace(cell.source, comments=comments, equations=equations[-1:]),
+            plan=replace(cell.plan, equations=equations),
+        )
+        files = backends.load(target).generate(hostile, "cell")
+        for file, content in files.items():
+            (tmp_path / file).write_text(content, encoding="utf-8")
+            assert "\u202e" not in content and "\x00" not in content
+            assert "49" not in content
+            without = re.sub(r"/\*.*?\*/", "", content, flags=re.DOTALL)
+            assert "main" not in without and "no" not in re.findall(r"#error (.*)", without)
+            assert not re.search(r"\\\n", re.sub(r"(?m)^ *#define .*(\n .*)*", "", content))
+        command = native.C if target == "c" else [*native.CUDA, "-x", "c++"]
+        flags = ["-trigraphs", "-Wcomment", "-fsyntax-only"]
+        native.compiled([*command, *flags, tmp_path / ("cell.c" if target == "c" else "cell.cu")])
+
+
+def test_texts_are_all_used():
+    """The cells of these tests have what they are there for."""
+    assert all(text.strip() for text in TEXTS.values())
+    plans = {name: program(name).plan for name in TEXTS}
+    assert plans["leaky"].constants and plans["wide"].sizes
+    assert any(state.initial.param for state in plans["learned"].states)
+    assert any(state.initial.value for state in plans["learned"].states)
+    assert sum(state.delay for state in plans["delays"].states) == 4
+    assert plans["scalar"].inputs[0].shape == () and len(plans["two"].inputs) == 2
+    assert any(len(state.shape) == 2 for state in plans["matrix"].states)
