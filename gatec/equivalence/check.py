@@ -11,8 +11,9 @@ from gatec.equivalence import checker, fingerprint, numeric, refute
 from gatec.equivalence.candidates import candidates
 from gatec.equivalence.match import Budget, Matcher
 from gatec.equivalence.polynomials import TooLarge
+from gatec.equivalence.prepare import prepared as simplified
 from gatec.equivalence.proof import Proof, prove
-from gatec.equivalence.sides import alive, renamed, with_constants
+from gatec.equivalence.sides import renamed
 from gatec.equivalence.verdict import Counterexample, Kind, Replay, Verdict
 from gatec.expr import Ref, Shape, shape_text
 from gatec.ir import Cell
@@ -56,7 +57,7 @@ def check(mine: Cell, theirs: Cell, *, tries: int = TRIES) -> Verdict:
 
 def prepared(mine: Cell, theirs: Cell) -> tuple[Cell, Cell]:
     """Both cells as they are compared: live states, constants in place, names apart."""
-    one, other = (with_constants(alive(cell)) for cell in (mine, theirs))
+    one, other = simplified(mine), simplified(theirs)
     return one, renamed(other, {param.name: f"{param.name}'" for param in other.params})
 
 

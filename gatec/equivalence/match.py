@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from gatec.equivalence.linear import Combination, Row, System, combined
+from gatec.equivalence.coefficients import equations
+from gatec.equivalence.linear import Combination, System, combined
 from gatec.equivalence.normal import Normaliser
-from gatec.equivalence.polynomials import Monomial, Poly, TooLarge
+from gatec.equivalence.polynomials import Poly, TooLarge
 from gatec.equivalence.sides import (
     Side,
     argument,
@@ -27,13 +28,13 @@ from gatec.equivalence.sides import (
     renamed,
     with_params,
 )
-from gatec.expr import Apply, Broadcast, Concat, Const, Dim, Expr, Ref, Shape, Slice, call
+from gatec.expr import Apply, Broadcast, Concat, Const, Dim, Expr, Ref, Shape, Slice
 from gatec.ir import Cell
 from gatec.passes.common import bottom_up, nodes, zeros
 
 ONE = Const(Fraction(1))
 HALF = Const(Fraction(1, 2))
-_SCALES = 24  # ways to rescale the states that are tried
+_SCALES = 16  # ways to rescale the states that are tried
 # A bias on its way to infinity; `sigmoid` of it is 1 in the limit.
 INFINITE = "infinity"
 
@@ -149,11 +150,13 @@ class Matcher:
         drives = [_drives(self.prepared(self.mine)), _drives(Side.of(self.theirs))]
         ratios = {Fraction(1)}
         ratios |= {one / other for one in drives[0] for other in drives[1]}
-        choices = sorted(ratios | {-ratio for ratio in ratios}, key=lambda r: (r < 0, abs(r - 1)))
-        found = itertools.product(choices[:8], repeat=len(self.mine.states))
-        return sorted(
-            itertools.islice(found, 512), key=lambda scale: sum(factor != 1 for factor in scale)
-        )[:_SCALES]
+        choices = sorted(ratios, key=lambda ratio: (abs(ratio - 1), ratio))[:6]
+        count = len(self.mine.states)
+        found = list(itertools.islice(itertools.product(choices, repeat=count), 512))
+        found.sort(key=lambda scale: sum(factor != 1 for factor in scale))
+        # A state turned around; most often the parameters do that as well.
+        turned = [tuple(Fraction(-1 if i == j else 1) for j in range(count)) for i in range(count)]
+        return [*found[:_SCALES], *turned]
 
     def _fixings(self) -> Iterator[dict[str, Expr]]:
         """Parameters that multiply other parameters are tried at 1 and 0: the rest is linear."""
@@ -220,6 +223,7 @@ class _Attempt:
         self.gates = _soonest(self.mine, self.mine.gates(matcher.unknown))
         self.targets = self.theirs.gates(matcher.known)
         self.wanted = self._wanted()
+        self._gates_inside: dict[Expr, frozenset[Expr]] = {}
         # The gates that each result waits for.
         self.waits = {
             name: {n for n in nodes(result) if n in set(self.gates)}
@@ -242,28 +246,49 @@ class _Attempt:
     ) -> Iterator[Found]:
         if not self.matcher.budget.spend():
             return
-        ready = {
-            name
-            for name, gates in self.waits.items()
-            if name not in settled and all(gate in chosen for gate in gates)
-        }
-        agreed = len(settled)
-        for name in sorted(ready):
-            if not self._agree(self.mine.results()[name], self.wanted[name], chosen, system):
-                self._reached(index, agreed, chosen, system)
-                return
-            agreed += 1
-        self._reached(index, agreed, chosen, system)
+        agreed = self._settle(settled, chosen, system)
+        self._reached(index, len(settled if agreed is None else agreed), chosen, system)
+        if agreed is None:
+            return
+        settled = agreed
         if index == len(self.gates):
-            found = self._found(chosen, system)
-            if found is not None:
-                yield found
+            if len(settled) == len(self.waits):
+                found = self._found(chosen, system)
+                if found is not None:
+                    yield found
             return
         gate = self.gates[index]
         for target in self._targets(gate):
             made = system.copy()
             if self._argument_agrees(gate, target, chosen, made):
-                yield from self._assign(index + 1, {**chosen, gate: target}, made, settled | ready)
+                yield from self._assign(index + 1, {**chosen, gate: target}, made, settled)
+
+    def _settle(
+        self, settled: frozenset[str], chosen: dict[Expr, Target], system: System
+    ) -> frozenset[str] | None:
+        """The results that agree now that more gates are chosen; None where one cannot.
+
+        A result that is not linear in the parameters waits for others to settle some of them.
+        """
+        waiting = sorted(
+            name
+            for name, gates in self.waits.items()
+            if name not in settled and all(gate in chosen for gate in gates)
+        )
+        while waiting:
+            left = []
+            for name in waiting:
+                agrees = self._agree(self.mine.results()[name], self.wanted[name], chosen, system)
+                if agrees is False:
+                    return None
+                if agrees is None:
+                    left.append(name)
+                else:
+                    settled = settled | {name}
+            if len(left) == len(waiting):
+                break
+            waiting = left
+        return settled
 
     def _targets(self, gate: Expr) -> Iterator[Target]:
         """What a gate may be taken for, the likeliest first."""
@@ -288,43 +313,39 @@ class _Attempt:
     def _argument_agrees(
         self, gate: Expr, target: Target, chosen: dict[Expr, Target], system: System
     ) -> bool:
-        return self._agree(argument(gate), target.argument, chosen, system)
+        return bool(self._agree(argument(gate), target.argument, chosen, system))
 
     def _agree(self, value: Expr, wanted: Expr, chosen: dict[Expr, Target], system: System) -> bool:
         """Add the equations of `value = wanted`; False where they have no solution."""
-        value = replaced(value, {gate: target.value for gate, target in chosen.items()})
         goal = self.theirs.poly(wanted)
-        rows = self._rows(self.mine.poly(value), goal)
+        made = self._chosen(value, chosen)
+        rows = equations(made, goal, self.matcher.unknown)
         if rows is None:
             # Not linear: but perhaps with the parameters that are settled already.
-            value = replaced(value, system.settled())
-            rows = self._rows(self.mine.poly(value), goal)
-        return rows is not None and system.add(rows)
+            value = replaced(made.expr(value.shape), system.settled())
+            rows = equations(self.mine.poly(value), goal, self.matcher.unknown)
+        return None if rows is None else system.add(rows)
 
-    def _rows(self, value: Poly, wanted: Poly) -> list[Row] | None:
-        """One linear equation for each product of variables; None where one is not linear."""
-        rows: dict[tuple[Monomial, Expr | None], Row] = {}
-        for poly, sign in ((value, 1), (wanted, -1)):
-            for monomial, number in poly.terms.items():
-                split = _coefficient(monomial, self.matcher.unknown, self.matcher.known)
-                if split is None:
-                    return None
-                variables, vector, unknown, known = split
-                row = rows.setdefault((variables, vector), Row())
-                if unknown is not None:
-                    if known is not None:
-                        return None
-                    old = row.left.get(unknown, Fraction(0))
-                    row.left[unknown] = old + number * sign
-                else:
-                    name = known if known is not None else ONE
-                    old = row.right.get(name, Fraction(0))
-                    row.right[name] = old - number * sign
-        for row in rows.values():
-            for side in (row.left, row.right):
-                for name in [name for name, number in side.items() if not number]:
-                    del side[name]
-        return list(rows.values())
+    def _chosen(self, value: Expr, chosen: dict[Expr, Target]) -> Poly:
+        """The normal form of an expression with gates put in for what they are taken for."""
+        poly = self.mine.poly(value)
+        atoms = poly.atoms()
+        inner = {gate for atom in atoms for gate in self._inside(atom) if gate in chosen}
+        if inner:
+            values = {gate: target.value for gate, target in chosen.items()}
+            return self.mine.poly(replaced(value, values))
+        # Gates stand in products only: polynomials are enough.
+        outer = {atom: self.mine.poly(chosen[atom].value) for atom in atoms if atom in chosen}
+        return poly.put(outer) if outer else poly
+
+    def _inside(self, atom: Expr) -> frozenset[Expr]:
+        """The gates inside of an atom."""
+        if atom not in self._gates_inside:
+            gates = set(self.gates)
+            self._gates_inside[atom] = frozenset(
+                node for node in nodes(atom) if node in gates and node is not atom and node != atom
+            )
+        return self._gates_inside[atom]
 
     def _reached(
         self, gates: int, results: int, chosen: dict[Expr, Target], system: System
@@ -398,67 +419,6 @@ def replaced(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
             stack.append((node, True))
             stack.extend((child, False) for child in node.children)
     return done[expr]
-
-
-_Split = tuple[Monomial, Expr | None, Expr | None, Expr | None]
-
-
-def _coefficient(
-    monomial: Monomial, unknown: frozenset[str], known: frozenset[str]
-) -> _Split | None:
-    """A monomial as variables, the vector of a matrix product, and its coefficient.
-
-    The coefficient is an unknown parameter, or a product of known ones. None where the monomial
-    is not linear in the unknown parameters, or hides one in a function.
-    """
-    variables: list[tuple[Expr, int]] = []
-    vector: Expr | None = None
-    free: list[Expr] = []
-    given: list[Expr] = []
-    for atom, power in monomial:
-        product = matrix_product(atom, unknown) or matrix_product(atom, known)
-        if (
-            product is not None
-            and power == 1
-            and vector is None
-            and not mentions(product[1], unknown)
-        ):
-            matrix, vector = product
-            chained = matrix_product(vector, known)
-            while chained is not None and parameter(matrix, known) is not None:
-                given.append(matrix)
-                matrix, vector = chained
-                chained = matrix_product(vector, known)
-            (free if parameter(matrix, unknown) is not None else given).append(matrix)
-        elif parameter(atom, unknown) is not None and power == 1:
-            free.append(atom)
-        elif parameter(atom, known) is not None and power > 0:
-            given += [atom] * power
-        elif mentions(atom, unknown):
-            return None
-        else:
-            variables.append((atom, power))
-    if len(free) > 1:
-        return None
-    return tuple(variables), vector, free[0] if free else None, _known(given)
-
-
-def _known(given: list[Expr]) -> Expr | None:
-    """Known parameters multiplied: scalars and vectors times a chain of matrices."""
-    if not given:
-        return None
-    matrices = [g for g in given if g.rank == 2]
-    factors = [g for g in given if g.rank < 2]
-    if not matrices:
-        return call("mul", *factors) if factors[1:] else factors[0]
-    chain = matrices[-1]
-    for matrix in reversed(matrices[:-1]):
-        chain = Apply("matmul", (matrix, chain))
-    for factor in factors:
-        if factor.rank:
-            factor = Apply("outer", (factor, Broadcast(ONE, chain.shape[1:])))
-        chain = call("mul", factor, chain)
-    return chain
 
 
 def _assembled(name: str, shape: Shape, solution: Mapping[Expr, Combination]) -> Expr | None:

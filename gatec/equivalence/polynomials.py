@@ -120,6 +120,19 @@ class Poly:
         made = Const(Fraction(0)) if not terms else call("add", *terms) if terms[1:] else terms[0]
         return made if made.shape == shape else Broadcast(made, shape)
 
+    def put(self, values: Mapping[Expr, Poly]) -> Poly:
+        """The polynomial with others in place of atoms that have whole positive powers."""
+        made = Poly()
+        for monomial, c in self.terms.items():
+            rest = tuple(item for item in monomial if item[0] not in values or item[1] < 0)
+            term = Poly({rest: c})
+            for atom, power in monomial:
+                if atom in values and power > 0:
+                    for _ in range(power):
+                        term = term * values[atom]
+            made = made + term
+        return made
+
     def atoms(self) -> dict[Expr, None]:
         return dict.fromkeys(atom for monomial in self.terms for atom, _ in monomial)
 

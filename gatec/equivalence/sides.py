@@ -6,7 +6,7 @@ the second carry a prime, so that the names of both never meet.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -18,42 +18,13 @@ from gatec.expr import Apply, Const, Expr, Ref, Slice, rewrite
 from gatec.ir import Cell, Equation, State
 from gatec.ops import OPS, Kind
 from gatec.passes.common import bottom_up, is_transpose, refs
-from gatec.passes.delay import delay
-from gatec.passes.tidy import needs
 
+# Through these a value depends on each operand linearly.
+_LINEAR = frozenset({"matvec", "matmul", "outer", "dot", "sum", "transpose", "mul", "neg"})
 _ARITHMETIC = frozenset({"add", "mul", "neg", "div", "pow", "detach"})
 
 
-def alive(cell: Cell) -> Cell:
-    """The cell without the states and equations that no output ever depends on."""
-    cell = delay(cell)
-    updates = {state.name: state.update for state in cell.states}
-    wanted, before = {cell.output}, 0
-    while len(wanted) != before:
-        before = len(wanted)
-        needed = needs(cell.equations, wanted)
-        for equation in cell.equations:
-            if equation.name in needed:
-                wanted |= {updates[ref.name] for ref in refs(equation.value, "state")}
-    needed = needs(cell.equations, wanted)
-    read = {
-        ref.name
-        for equation in cell.equations
-        if equation.name in needed
-        for ref in refs(equation.value, "state")
-    }
-    states = tuple(state for state in cell.states if state.name in read)
-    equations = tuple(equation for equation in cell.equations if equation.name in needed)
-    return replace(cell, states=states, equations=equations)
-
-
-def with_constants(cell: Cell) -> Cell:
-    """Constants at their default values: what the two cells are compared at."""
-    values = {constant.name: Const(constant.value) for constant in cell.constants}
-    return _mapped(cell, lambda ref: values[ref.name] if ref.kind == "const" else ref)
-
-
-def _mapped(cell: Cell, rule) -> Cell:  # type: ignore[no-untyped-def]
+def mapped(cell: Cell, rule: Callable[[Ref], Expr]) -> Cell:
     """The cell with its references replaced; variables follow their equations."""
     made: list[Equation] = []
     now: dict[str, Ref] = {}
@@ -81,7 +52,7 @@ def renamed(cell: Cell, params: Mapping[str, str]) -> Cell:
             return state
         return replace(state, initial=replace(state.initial, param=params.get(name, name)))
 
-    made = _mapped(cell, rule)
+    made = mapped(cell, rule)
     return replace(
         made,
         params=tuple(replace(p, name=params.get(p.name, p.name)) for p in cell.params),
@@ -100,12 +71,12 @@ def over(cell: Cell, inputs: Mapping[str, Ref], states: Mapping[str, tuple[Ref, 
             return state if scale == 1 else Const(scale) * state
         return ref
 
-    return _mapped(cell, rule)
+    return mapped(cell, rule)
 
 
 def with_params(cell: Cell, values: Mapping[str, Expr]) -> Cell:
     """The cell with expressions in place of parameters."""
-    return _mapped(cell, lambda ref: values.get(ref.name, ref) if ref.kind == "param" else ref)
+    return mapped(cell, lambda ref: values.get(ref.name, ref) if ref.kind == "param" else ref)
 
 
 @dataclass
@@ -144,9 +115,9 @@ class Side:
         return list(found)
 
     def _has_parameters(self, expr: Expr, mine: frozenset[str]) -> bool:
+        """Whether an argument depends on a parameter other than through inner functions."""
         return any(
-            parameter(inner, mine) is not None or matrix_product(inner, mine) is not None
-            for inner in self.poly(expr).atoms()
+            linear for atom in self.poly(expr).atoms() for _, linear in occurrences(atom, mine)
         )
 
 
@@ -163,12 +134,29 @@ def argument(gate: Expr) -> Expr:
     return gate.children[0] if value is None else value
 
 
-def parameter(node: Expr, mine: frozenset[str]) -> Expr | None:
-    """A parameter or a view of one, if it is among `mine`."""
+def parameter(node: Expr, mine: Collection[str] | None) -> Expr | None:
+    """A parameter or a view of one, if it is among `mine` (None: any)."""
     base = node
     while isinstance(base, Slice) or is_transpose(base):
         base = base.children[0]
-    return node if isinstance(base, Ref) and base.kind == "param" and base.name in mine else None
+    if not isinstance(base, Ref) or base.kind != "param":
+        return None
+    return node if mine is None or base.name in mine else None
+
+
+def occurrences(
+    node: Expr, names: Collection[str] | None, linear: bool = True
+) -> Iterator[tuple[Expr, bool]]:
+    """Every place of a parameter, and whether the value is linear there. None: any parameter."""
+    if names is not None and not mentions(node, names):
+        return
+    own = parameter(node, names)
+    if own is not None:
+        yield own, linear
+        return
+    linear = linear and isinstance(node, Apply) and node.op in _LINEAR
+    for child in node.children:
+        yield from occurrences(child, names, linear)
 
 
 def matrix_product(node: Expr, mine: frozenset[str]) -> tuple[Expr, Expr] | None:

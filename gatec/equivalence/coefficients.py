@@ -1,0 +1,163 @@
+"""What multiplies a parameter: monomials as a parameter in its surroundings.
+
+In `matvec(W, x)` the surroundings of W are `matvec(*, x)`, in `u * h` those of u are `* h`. Two
+sums agree, whatever the variables are, where the parameters in the same surroundings do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+from gatec.equivalence.linear import Row
+from gatec.equivalence.polynomials import Monomial, Poly, key, times
+from gatec.equivalence.sides import mentions, occurrences, parameter
+from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, Shape, call
+
+ONE = Const(Fraction(1))
+
+
+def marker(shape: Shape) -> Ref:
+    """Stands where a parameter stood."""
+    return Ref("param", "*", shape)
+
+
+def equations(value: Poly, wanted: Poly, unknown: Collection[str]) -> list[Row] | None:
+    """The linear equations in the unknown parameters under which `value` is `wanted`.
+
+    None where `value` is not linear in them, or hides one in a function.
+    """
+    rows: dict[Monomial, Row] = {}
+    known: list[tuple[Monomial, Fraction]] = [(m, -c) for m, c in wanted.terms.items()]
+    for monomial, number in value.terms.items():
+        if not any(mentions(atom, unknown) for atom, _ in monomial):
+            known.append((monomial, number))
+            continue
+        place = _place(monomial, unknown)
+        if place is None:
+            return None
+        around, param = place
+        row = rows.setdefault(around, Row())
+        row.left[param] = row.left.get(param, Fraction(0)) + number
+    for monomial, number in known:
+        around, coefficient = next(
+            ((a, c) for a, c in _places(monomial) if a in rows), (monomial, ONE)
+        )
+        row = rows.setdefault(around, Row())
+        row.right[coefficient] = row.right.get(coefficient, Fraction(0)) - number
+    for row in rows.values():
+        row.left = {name: number for name, number in row.left.items() if number}
+        row.right = {name: number for name, number in row.right.items() if number}
+    return list(rows.values())
+
+
+def _place(monomial: Monomial, names: Collection[str]) -> tuple[Monomial, Expr] | None:
+    """The one parameter among `names` in a monomial, and its surroundings; None if it is not
+    one, or stands where the monomial is not linear in it."""
+    found: list[tuple[int, Expr]] = []
+    for index, (atom, power) in enumerate(monomial):
+        for view, linear in occurrences(atom, names):
+            if not linear or power != 1:
+                return None
+            found.append((index, view))
+    if len(found) != 1:
+        return None
+    index, view = found[0]
+    return _around(monomial, index, view), view
+
+
+def _around(monomial: Monomial, index: int, view: Expr) -> Monomial:
+    atom = monomial[index][0]
+    rest = monomial[:index] + monomial[index + 1 :]
+    return times(rest, ((_marked(atom, view), 1),))
+
+
+def _marked(atom: Expr, view: Expr) -> Expr:
+    """An atom with the marker in place of a parameter that it has once."""
+    if atom == view:
+        return marker(view.shape)
+    children = tuple(
+        _marked(child, view) if any(v == view for v, _ in occurrences(child, None)) else child
+        for child in atom.children
+    )
+    if isinstance(atom, Apply) and atom.op == "mul":
+        children = tuple(sorted(children, key=key))  # the order came from the parameter's name
+    return atom.with_children(children)
+
+
+def _places(monomial: Monomial) -> Iterator[tuple[Monomial, Expr]]:
+    """Ways to see a known monomial as surroundings and a coefficient."""
+    for index, (atom, power) in enumerate(monomial):
+        if power != 1:
+            continue
+        views = [view for view, linear in occurrences(atom, None) if linear]
+        for view in views:
+            if views.count(view) == 1:
+                around = _around(monomial, index, view)
+                yield around, view
+                yield from _absorbed(around, view)
+    yield from _without_parameter(monomial)
+
+
+def _absorbed(around: Monomial, view: Expr) -> Iterator[tuple[Monomial, Expr]]:
+    """Other known parameters drawn into the coefficient of a marked one.
+
+    `u * matvec(*, x)` is `matvec(*, x)` with diag(u) before the matrix; `matvec(M, matvec(*, x))`
+    is `matvec(*, x)` with M before it; a scalar goes anywhere.
+    """
+    factors = [
+        atom for atom, power in around if power == 1 and _is_param(atom) and not _is_mark(atom)
+    ]
+    coefficient, rest = view, around
+    if view.rank == 2:
+        chained = next((atom for atom, power in rest if power == 1 and _chain(atom)), None)
+        while chained is not None:
+            matrix, inner = chained.children
+            coefficient = Apply("matmul", (matrix, coefficient))
+            rest = times(tuple(i for i in rest if i[0] != chained), ((inner, 1),))
+            yield rest, coefficient
+            chained = inner if _chain(inner) else None
+    for factor in factors:
+        rest = tuple(item for item in rest if item[0] != factor)
+        if factor.rank and coefficient.rank == 2:
+            ones = Broadcast(ONE, coefficient.shape[1:])
+            coefficient = call("mul", Apply("outer", (factor, ones)), coefficient)
+        else:
+            coefficient = call("mul", factor, coefficient)
+        yield rest, coefficient
+
+
+def _chain(atom: Expr) -> bool:
+    """A product of a known matrix with a product of the marked one."""
+    if not (isinstance(atom, Apply) and atom.op == "matvec"):
+        return False
+    matrix, inner = atom.args
+    marked = isinstance(inner, Apply) and inner.op == "matvec" and _holds_mark(inner)
+    return marked and _is_param(matrix) and not _is_mark(matrix)
+
+
+def _without_parameter(monomial: Monomial) -> Iterator[tuple[Monomial, Expr]]:
+    """A monomial as itself times a coefficient of ones, or as the identity times a vector."""
+    shape = max((atom.shape for atom, _ in monomial), key=len, default=())
+    shapes: list[Shape] = [shape] if shape else []
+    for each in (*shapes, ()):
+        ones: Expr = Broadcast(ONE, each) if each else ONE
+        yield times(monomial, ((marker(each), 1),)), ones
+    if len(shape) == 1:
+        vector = Poly({monomial: Fraction(1)}).expr(shape)
+        size = shape[0]
+        product = Apply("matvec", (marker((size, size)), vector))
+        yield ((product, 1),), Identity(size)
+
+
+def _is_param(expr: Expr) -> bool:
+    return parameter(expr, None) is not None
+
+
+def _is_mark(expr: Expr) -> bool:
+    return isinstance(expr, Ref) and expr == replace(expr, kind="param", name="*")
+
+
+def _holds_mark(expr: Expr) -> bool:
+    return mentions(expr, ("*",))

@@ -1,0 +1,211 @@
+"""Cells as they are compared: what no output sees is gone, and equal states are one state.
+
+Each step keeps the function from input sequences to outputs, from the cell's own initial states:
+
+- states are read one step back only, constants stand at their default values;
+- states and equations that no output depends on are dropped;
+- states that start equal and stay equal are one state;
+- a state that is only ever read inside one expression of states, as o and c in
+  `U (o_{t-1} * tanh(c_{t-1}))`, gives way to the value of that expression.
+
+They are tested against the cells that they came from, not proved step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+from gatec.equivalence.normal import Normaliser
+from gatec.equivalence.polynomials import TooLarge
+from gatec.equivalence.sides import mapped
+from gatec.expr import Apply, Broadcast, Const, Expr, Ref, Shape, rewrite
+from gatec.ir import Cell, Initial, State
+from gatec.ops import OPS
+from gatec.passes.common import Fresh, bottom_up, refs, temporary
+from gatec.passes.delay import delay
+from gatec.passes.tidy import needs
+
+
+def prepared(cell: Cell) -> Cell:
+    """A cell as it is compared."""
+    cell = alive(_with_constants(delay(cell)))
+    try:
+        cell = alive(_merged(cell))
+        cell = _folded(cell)
+    except TooLarge:  # compared as it is
+        pass
+    return cell
+
+
+def alive(cell: Cell) -> Cell:
+    """The cell without the states and equations that no output ever depends on."""
+    updates = {state.name: state.update for state in cell.states}
+    wanted, before = {cell.output}, 0
+    while len(wanted) != before:
+        before = len(wanted)
+        needed = needs(cell.equations, wanted)
+        for equation in cell.equations:
+            if equation.name in needed:
+                wanted |= {updates[ref.name] for ref in refs(equation.value, "state")}
+    needed = needs(cell.equations, wanted)
+    equations = tuple(equation for equation in cell.equations if equation.name in needed)
+    read = {ref.name for equation in equations for ref in refs(equation.value, "state")}
+    states = tuple(state for state in cell.states if state.name in read)
+    return replace(cell, states=states, equations=equations)
+
+
+def _with_constants(cell: Cell) -> Cell:
+    values = {constant.name: Const(constant.value) for constant in cell.constants}
+    return mapped(cell, lambda ref: values[ref.name] if ref.kind == "const" else ref)
+
+
+# --- Equal states ---------------------------------------------------------------------------------
+
+
+def _merged(cell: Cell) -> Cell:
+    """One state for those that start equal and stay equal.
+
+    All that could be equal is taken for equal, then parted where the new values differ, until
+    nothing is parted any more.
+    """
+    classes: dict[str, int] = {}
+    starts: dict[tuple[Shape, Initial], int] = {}
+    for state in cell.states:
+        classes[state.name] = starts.setdefault((state.shape, state.initial), len(starts))
+    while len(set(classes.values())) < len(cell.states):
+        first: dict[int, str] = {}
+        for state in cell.states:
+            first.setdefault(classes[state.name], state.name)
+        made = mapped(cell, _reading({name: first[c] for name, c in classes.items()}))
+        normaliser = Normaliser(made.equations)
+        finer: dict[tuple[int, Expr], int] = {}
+        parted = {}
+        for state in cell.states:
+            value = normaliser.expr(made.equation(state.update).ref)
+            parted[state.name] = finer.setdefault((classes[state.name], value), len(finer))
+        if len(finer) == len(first):
+            return made
+        classes = parted
+    return cell
+
+
+def _reading(names: dict[str, str]) -> Callable[[Ref], Expr]:
+    def rule(ref: Ref) -> Expr:
+        return replace(ref, name=names[ref.name]) if ref.kind == "state" else ref
+
+    return rule
+
+
+# --- Values of states -----------------------------------------------------------------------------
+
+
+def _folded(cell: Cell) -> Cell:
+    """States that are only read inside one expression of states give way to its value."""
+    for _ in range(len(cell.states)):
+        found = _foldable(cell)
+        if found is None:
+            return cell
+        cell = alive(_with_state(cell, *found))
+    return cell
+
+
+def _foldable(cell: Cell) -> tuple[Expr, Fraction] | None:
+    """An expression of states alone that hides a state, and its value at the start."""
+    cell = _inlined(cell)
+    largest: dict[str, set[Expr]] = {}
+    for equation in cell.equations:
+        for node in _largest(equation.value):
+            for ref in refs(node, "state"):
+                largest.setdefault(ref.name, set()).add(node)
+    for state in cell.states:
+        found = largest.get(state.name, set())
+        if len(found) != 1:
+            continue
+        (expr,) = found
+        if isinstance(expr, Ref):
+            continue
+        start = _start(cell, expr)
+        if start is not None:
+            return expr, start
+    return None
+
+
+def _inlined(cell: Cell) -> Cell:
+    """Equations over states alone put in where they are read."""
+    values: dict[str, Expr] = {}
+    equations = []
+    for equation in cell.equations:
+        value = _replaced_vars(equation.value, values)
+        equations.append(replace(equation, value=value))
+        if _of_states(value):
+            values[equation.name] = value
+    return replace(cell, equations=tuple(equations))
+
+
+def _replaced_vars(expr: Expr, values: dict[str, Expr]) -> Expr:
+    return rewrite(
+        expr, lambda n: values.get(n.name, n) if isinstance(n, Ref) and n.kind == "var" else n
+    )
+
+
+def _of_states(expr: Expr) -> bool:
+    """Whether an expression reads states, and nothing else that has a name."""
+    found = list(refs(expr))
+    plain = all(OPS[n.op].continuous for n in bottom_up(expr) if isinstance(n, Apply))
+    return bool(found) and plain and all(ref.kind == "state" for ref in found)
+
+
+def _largest(expr: Expr) -> list[Expr]:
+    """The largest parts of an expression that are over states alone."""
+    found: list[Expr] = []
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if _of_states(node):
+            found.append(node)
+        else:
+            stack += node.children
+    return found
+
+
+def _start(cell: Cell, expr: Expr) -> Fraction | None:
+    """The value of an expression of states before the first step, where it is one number."""
+    initial: dict[str, Expr] = {}
+    for state in cell.states:
+        if state.initial.param is not None:
+            return None
+        value = Const(state.initial.value)
+        initial[state.name] = Broadcast(value, state.shape) if state.shape else value
+
+    def rule(node: Expr) -> Expr:
+        return initial[node.name] if isinstance(node, Ref) else node
+
+    return Normaliser(()).poly(rewrite(expr, rule)).constant
+
+
+def _with_state(cell: Cell, expr: Expr, start: Fraction) -> Cell:
+    """The cell with a state that holds the value of an expression of states."""
+    cell = _inlined(cell)
+    updates = {state.name: cell.equation(state.update).ref for state in cell.states}
+    fresh = Fresh.of(cell)
+    known = next((e for e in cell.equations if e.value == _now(expr, updates)), None)
+    name = known.name if known is not None else fresh("folded")
+    made = [] if known is not None else [temporary(name, _now(expr, updates))]
+    label = name if name not in {state.name for state in cell.states} else fresh(f"{name}_value")
+    state = State(label, "", expr.shape, name, Initial(start))
+    ref = Ref("state", label, expr.shape, 1)
+    equations = [replace(e, value=_put(e.value, expr, ref)) for e in cell.equations]
+    order = (*equations, *made)
+    return replace(cell, states=(*cell.states, state), equations=order)
+
+
+def _now(expr: Expr, updates: dict[str, Ref]) -> Expr:
+    return rewrite(
+        expr, lambda n: updates[n.name] if isinstance(n, Ref) and n.kind == "state" else n
+    )
+
+
+def _put(expr: Expr, old: Expr, new: Expr) -> Expr:
+    return rewrite(expr, lambda node: new if node == old else node)
