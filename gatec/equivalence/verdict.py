@@ -64,12 +64,14 @@ class Counterexample:
 
     sizes          every size, as small as the difference allows
     values         parameters of both cells (those of the second with a prime), inputs (T values
-                   each) and initial states, as nested lists of exact decimals (strings)
+                   each) and initial states (`h(0)`, `h'(0)`), as nested lists of exact decimals
+                   (strings; a fraction where no decimal is exact)
     outputs        of both cells at `step` (counted from 1), as intervals "[low, high]" per unit
-    unit           the unit of the output where the intervals are apart
-    step           the first step at which the outputs differ for certain
+    unit           the unit of the output where the intervals are apart, counted from 0
+    step           the last step of the point: the first at which the outputs differ plainly
     equation       the first equation (of the first cell) whose values part, and the other's
                    counterpart, as the user wrote them; or None where nothing corresponds
+    note           why the sizes are no smaller, where they might be
     """
 
     sizes: Mapping[str, int]
@@ -79,6 +81,7 @@ class Counterexample:
     step: int
     equation: tuple[str, str] | None
     found: Found
+    note: str = ""
 
 
 @dataclass(frozen=True)

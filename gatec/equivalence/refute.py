@@ -1,0 +1,201 @@
+"""Refutations: a point at which two cells differ for certain, as small and as round as can be.
+
+Numbers are searched in float64 (`search.py`), then the outputs are enclosed in balls
+(`intervals.py`): where the balls of both cells have no number in common, the cells differ there,
+whatever the roundings. That no map of parameters makes them equal is not claimed: they differ
+under the map that was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from gatec.equivalence.evaluate import Array, Evaluator, Rationals, Run, Unsupported, start
+from gatec.equivalence.instances import Pair, Setting, Values
+from gatec.equivalence.intervals import Balls, bounds, decimal, distance, precision
+from gatec.equivalence.libraries import flint, numpy
+from gatec.equivalence.match import Found
+from gatec.equivalence.parting import parting
+from gatec.equivalence.search import Point, Scores, as_decimal, difference, exactly, find
+from gatec.equivalence.verdict import Counterexample
+from gatec.ir import Cell
+
+_BITS = (128, 512, 2048)
+_STEPS = (1, 2, 3, 4, 8)
+_SIZES = 6
+_EXACTLY = 6  # settings that balls are tried at
+_PLACES = 6  # decimals of an output
+
+
+def best(mine: Cell, theirs: Cell, candidates: Iterable[Found]) -> Found | None:
+    """The candidate under which `mine` is closest to `theirs` on random instances.
+
+    None where there is none, or none can be evaluated. Raises GatecError where NumPy is missing.
+    """
+    chosen: tuple[float, Found] | None = None
+    for found in candidates:
+        residual = _residual(mine, theirs, found)
+        if residual is not None and (chosen is None or residual < chosen[0]):
+            chosen = residual, found
+    return chosen[1] if chosen else None
+
+
+def _residual(mine: Cell, theirs: Cell, found: Found) -> float | None:
+    """The mean score of random instances."""
+    np = numpy()
+    pair = Pair(mine, theirs, found)
+    sizes = pair.fitted({name: count + 1 for name, count in pair.smallest().items()})
+    total = 0.0
+    for given in (True, False):
+        setting = Setting(sizes, 3, given)
+        slots = pair.slots(setting)
+        rows = np.random.default_rng(1).standard_normal((32, slots[-1].stop if slots else 0))
+        try:
+            total += float(Scores(pair)(setting, rows).mean())
+        except Unsupported:
+            return None
+    return total
+
+
+def refute(mine: Cell, theirs: Cell, found: Found) -> Counterexample | None:
+    """A certified point where `mine` under a map differs from `theirs`; None where none is found.
+
+    Raises GatecError where NumPy or python-flint is not installed.
+    """
+    flint()
+    pair = Pair(mine, theirs, found)
+    try:
+        for point in _points(pair):
+            for bits in _BITS:
+                with precision(bits):
+                    certified = _certified(pair, point)
+                    if certified is not None:
+                        return _counterexample(pair, certified)
+    except Unsupported:  # a map or a cell with an operator that balls do not have
+        pass
+    return None
+
+
+def _points(pair: Pair) -> Iterator[Point]:
+    """Points where the cells seem to differ: by float64, then by balls at fewer places."""
+    settings = _settings(pair)
+    for exact in (False, True):
+        scores = Scores(pair, exact=exact)
+        found = find(pair, scores, settings[:_EXACTLY] if exact else settings)
+        if found is not None:
+            yield found
+
+
+def _settings(pair: Pair) -> list[Setting]:
+    """Where to look, the smallest places first."""
+    starts = (True,) if pair.starts_agree else (False, True)
+    return [
+        Setting(sizes, steps, given)
+        for sizes in pair.larger(_SIZES)
+        for steps in _STEPS
+        for given in starts
+    ]
+
+
+@dataclass(frozen=True)
+class _Certified:
+    """A point with the runs of both cells in balls, and the unit where their outputs are apart.
+
+    The last step is the one where they are compared.
+    """
+
+    setting: Setting
+    row: Array
+    values: Values
+    runs: tuple[Run, Run]
+    unit: int
+
+
+def _certified(pair: Pair, point: Point) -> _Certified | None:
+    """The point up to the first step where the cells differ plainly; None where they may not.
+
+    Call it with the precision set.
+    """
+    for step in range(point.setting.steps):
+        setting, row = pair.shortened(point.setting, point.row, step + 1)
+        values = pair.values(Balls(), setting, exactly(row[None]))
+        runs = pair.run(Balls(), setting, values)
+        one, other = (run.outputs[step].reshape(-1) for run in runs)
+        gaps = [difference(a, b) for a, b in zip(one, other, strict=True)]
+        largest = max(gaps)
+        if largest > 0 and largest >= point.score / 2:
+            return _Certified(setting, row, values, runs, gaps.index(largest))
+    return None
+
+
+# --- The report -----------------------------------------------------------------------------------
+
+
+def _counterexample(pair: Pair, found: _Certified) -> Counterexample:
+    """What the reader sees. Call it with the precision set."""
+    outputs = [[*run.outputs[-1].reshape(-1)] for run in found.runs]
+    return Counterexample(
+        sizes=dict(found.setting.sizes),
+        values=_values(pair, found),
+        outputs=_enclosed(outputs, found.unit),
+        unit=found.unit,
+        step=found.setting.steps,
+        equation=parting(pair, found.setting, found.runs),
+        found=pair.found,
+        note=_note(pair, found.setting),
+    )
+
+
+def _enclosed(outputs: list[list[Any]], unit: int) -> tuple[list[str], list[str]]:
+    """Intervals with as many decimals as it takes to see that they are apart."""
+    gap = distance(outputs[0][unit], outputs[1][unit])
+    places = _PLACES
+    while not gap * 10**places > 100:
+        places += 1
+    one, other = ([bounds(value, places) for value in side] for side in outputs)
+    return one, other
+
+
+def _values(pair: Pair, found: _Certified) -> dict[str, object]:
+    """All numbers of the point, exactly: `h(0)` is a state before the first step."""
+    exact = numpy().asarray([[as_decimal(value) for value in found.row]], dtype=object)
+    values = pair.values(Rationals(), found.setting, exact)
+    made: dict[str, object] = {}
+    for params, cell in ((values.mine, pair.mine), (values.theirs, pair.theirs)):
+        made |= {param.name: _nested(params[param.name][0]) for param in cell.params}
+    for item in pair.mine.inputs:
+        made[item.name] = [_nested(value[0]) for value in values.inputs[item.name]]
+    evaluator = Evaluator(Rationals(), found.setting.sizes)
+    sides = (
+        (pair.mine, values.mine, values.mine_states, "(0)"),
+        (pair.theirs, values.theirs, values.theirs_states, "'(0)"),
+    )
+    for cell, params, states, suffix in sides:
+        for state in cell.states:
+            value = states.get(state.name)
+            if value is None:
+                value = start(evaluator, state, params)
+            made[state.name + suffix] = _nested(value[0])
+    return made
+
+
+def _nested(value: Array) -> object:
+    """An array as nested lists of exact numbers."""
+    if isinstance(value, Fraction):
+        return decimal(value)
+    return [_nested(part) for part in value]
+
+
+def _note(pair: Pair, setting: Setting) -> str:
+    """Why the sizes are no smaller, where they might be."""
+    smallest = pair.smallest()
+    if setting.sizes == smallest:
+        return ""
+    sizes = ", ".join(f"{name} {count}" for name, count in smallest.items())
+    return f"no plain difference was found at {sizes}"
+
+
+__all__ = ["best", "refute"]
