@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,11 @@ class Native:
 def build(
     program: Program, folder: Path, *, cuda: bool = False, flags: Sequence[str] = ()
 ) -> Native:
-    """The generated C or CUDA of a program, ready to be compiled for a type of numbers."""
+    """The generated C or CUDA of a program, ready to be compiled for a type of numbers.
+
+    Everything goes to a new folder inside of `folder`.
+    """
+    folder = Path(tempfile.mkdtemp(dir=folder))
     files = backends.load("cuda" if cuda else "c").generate(program, "cell")
     for name, content in files.items():
         (folder / name).write_text(content, encoding="utf-8")

@@ -20,9 +20,7 @@ pytestmark = pytest.mark.skipif(not native.COMPILERS, reason="gcc and g++ are no
 
 @cache
 def built(name, *flags):
-    folder = _folder / "_".join([name, *flags]).replace("/", "_")
-    folder.mkdir()
-    return native.build(program(name), folder, cuda=True, flags=flags)
+    return native.build(program(name), _folder, cuda=True, flags=flags)
 
 
 @pytest.fixture(scope="module", autouse=True)

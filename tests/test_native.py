@@ -18,9 +18,7 @@ SIZES = {"input_size": 3, "hidden_size": 5}
 
 @cache
 def built(name, target):
-    folder = _folder / f"{name}_{target}"
-    folder.mkdir()
-    return native.build(program(name), folder, cuda=target == "cuda")
+    return native.build(program(name), _folder, cuda=target == "cuda")
 
 
 @pytest.fixture(scope="module", autouse=True)
