@@ -89,5 +89,7 @@ def header(cell: Cell, safe: Callable[[str], str]) -> list[str]:
         lines += ["", *map(safe, cell.comments)]
     texts = equations(cell)
     if texts:
+        # A docstring whose lines are all indented would lose the indentation to formatters.
+        lines += ["", "The equations:"] if not cell.comments else []
         lines += ["", *("    " + safe(text) for text in texts)]
     return lines

@@ -59,7 +59,7 @@ def forward(plan: Cell) -> tuple[list[str], list[str]]:
     returned += "and the state after the last step"
     return (
         [line for item in lines for line in _hanging(item, _METHOD)],
-        _hanging(returned, _METHOD),
+        wrap(returned, WIDTH - _METHOD),
     )
 
 

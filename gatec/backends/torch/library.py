@@ -11,17 +11,17 @@ class Torch(Library):
 
     prefix = "torch"
     axis = "dim"
-    functions = {
-        "sum": "torch.sum",
-        "amax": "torch.amax",
-        "mean": "torch.mean",
-        "concat": "torch.cat",
-    }
     # Operators that PyTorch lacks are composed, and the plan holds none of those.
     helpers: frozenset[str] = frozenset()
 
     def __init__(self, like: str) -> None:
         self.like = like  # a tensor of the data type and device to use
+        self.functions = {
+            "sum": "torch.sum",
+            "amax": "torch.amax",
+            "mean": "torch.mean",
+            "concat": "torch.cat",
+        }
 
     def template(self, op: Op) -> str:
         return op.torch

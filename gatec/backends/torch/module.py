@@ -55,7 +55,7 @@ def module(program: Program) -> str:
         count=len(plan.states),
         hidden={1: "hx", 2: "hx and cx"}.get(len(plan.states), "all states"),
         rank=len(plan.inputs[0].shape),
-        plain=all(len(item.shape) == 1 for item in (plan.inputs[0], *plan.states)),
+        plain=all(len(s) == 1 for s in (plan.inputs[0].shape, *(i.shape for i in plan.states))),
         extra=len(inputs) > 1,
         extra_shapes=_dict("shapes", ((i.name, _own(i.shape)) for i in plan.inputs[1:])),
         state_shapes=_body(f"state_shapes = [{', '.join(_own(s.shape) for s in plan.states)}]"),
@@ -69,6 +69,7 @@ def module(program: Program) -> str:
         if plan.inputs[0].shape
         else "",
         params=_parameters(plan),
+        wide=any(_reads_input_size(param.shape) for param in plan.params),
         biases=_biases(plan.params),
         resets=_resets(plan.params),
         sizes=_dict("sizes", ((name, f"self.{name}") for name in _sizes(plan))),
@@ -119,15 +120,17 @@ def _input_size(plan: Cell) -> str:
 
 
 def _join(plan: Cell) -> list[str]:
-    """The statement that joins the outputs of both directions."""
+    """The statements that join the outputs of both directions."""
     if plan.output_shape:
-        return statements(
-            ["x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]"], 12
-        )
-    one = "not self.bidirectional"
-    if plan.inputs[0].shape:  # the next layer reads a vector
-        one += " and layer == self.num_layers - 1"
-    return statements([f"x = outputs[0] if {one} else torch.stack(outputs, dim=-1)"], 12)
+        return ["x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]"]
+    if not plan.inputs[0].shape:
+        return ["x = torch.stack(outputs, dim=-1) if self.bidirectional else outputs[0]"]
+    return [
+        "# Scalars, of which the next layer reads a vector.",
+        "x = torch.stack(outputs, dim=-1)",
+        "if layer == self.num_layers - 1 and not self.bidirectional:",
+        "    x = x.squeeze(-1)",
+    ]
 
 
 # --- Parameters -----------------------------------------------------------------------------
@@ -210,25 +213,30 @@ def _checks(plan: Cell) -> list[str]:
         lines += _refusal("self.input_size != 1", "the input is a scalar: input_size must be 1")
     elif not _reads_input_size(first):
         size = _own_size(first[-1])
-        words = f"input_size must be equal to {first[-1]}, got {{self.input_size}} and {{{size}}}"
-        lines += _refusal(f"self.input_size != {size}", words)
-    several = "num_layers must be 1:"
+        words = f"input_size must be equal to {first[-1]}, "
+        got = f"got {{self.input_size}} and {{{size}}}"
+        lines += _refusal(f"self.input_size != {size}", words, got)
+    several = "num_layers must be 1: "
     if first == (INPUT,) and len(output) < 2:
         if any(_reads_input_size(state.shape) for state in plan.states):
             lines += _refusal(
                 "self.num_layers > 1 and self._input_size(1) != self.input_size",
-                f"{several} a state holds inputs, and outputs have another size",
+                f"{several}a state holds inputs, ",
+                "and outputs have another size",
             )
     elif len(first) != len(output):
-        lines += _refusal("self.num_layers > 1", f"{several} outputs have not the rank of inputs")
-    else:
-        differ = "self.bidirectional"
-        if first:
-            wide = _times_directions(output[-1], "self.input_size")
-            differ = f"({', '.join([*map(_own_size, output[:-1]), wide])})"
-            differ += f" != ({', '.join(map(_own_size, first))})"
+        lines += _refusal("self.num_layers > 1", f"{several}the outputs are no inputs")
+    elif first == output:
+        # The outputs of both directions stand side by side.
         lines += _refusal(
-            f"self.num_layers > 1 and {differ}", f"{several} outputs have not the size of inputs"
+            "self.num_layers > 1 and self.bidirectional", f"{several}the outputs are no inputs"
+        )
+    else:
+        wide = _times_directions(output[-1], "self.input_size")
+        given = shape_tuple([*map(_own_size, output[:-1]), wide])
+        lines += _body(f"outputs, inputs = {given}, {_own(first)}")
+        lines += _refusal(
+            "self.num_layers > 1 and outputs != inputs", f"{several}the outputs are no inputs"
         )
     return lines
 
@@ -237,6 +245,16 @@ def _reads_input_size(shape: Shape) -> bool:
     return any(name == "input_size" for dim in shape for name, _ in dim.terms)
 
 
-def _refusal(condition: str, words: str) -> list[str]:
-    prefix = "f" if "{" in words else ""
-    return [f"if {condition}:", f'    raise ValueError({prefix}"{words}")']
+def _refusal(condition: str, *words: str) -> list[str]:
+    """A ValueError where the condition holds; `words` follow each other."""
+    whole = _string("".join(words))
+    refusal = f"    raise ValueError({whole})"
+    if _BODY + len(refusal) <= text.WIDTH:
+        return [f"if {condition}:", refusal]
+    strings = [whole] if _BODY + 8 + len(whole) <= text.WIDTH else map(_string, words)
+    inner = [f"        {string}" for string in strings]
+    return [f"if {condition}:", "    raise ValueError(", *inner, "    )"]
+
+
+def _string(words: str) -> str:
+    return f'f"{words}"' if "{" in words else f'"{words}"'

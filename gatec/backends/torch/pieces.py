@@ -38,18 +38,20 @@ def assignments(plan: Cell, fresh: Callable[[str], str]) -> list[Assignment]:
         for name, slices in _slices(equations, kept(plan)).items()
         if (found := _in_order(table[name], slices))
     }
-    pieces: dict[Expr, Expr] = {}
+    known: dict[Expr, Expr] = {}  # what stands for slices, and for other names of a value
     result: list[Assignment] = []
     for equation in equations:
         found = parts.get(equation.name, [])
         names = tuple(fresh(name) for name in _piece_names(equation, found, table))
         for name, part in zip(names, found, strict=True):
-            pieces[part] = Ref("var", name, part.shape, 0, part.batched)
-        value = rewrite(equation.value, lambda node: pieces.get(node, node))
+            known[part] = Ref("var", name, part.shape, 0, part.batched)
+        value = rewrite(equation.value, lambda node: known.get(node, node))
         made = replace(equation, value=value)
         if found:
             sizes = tuple(part.stop - part.start for part in found)
             result.append(Assignment(made, names, sizes, found[0].axis - found[0].rank))
+        elif isinstance(value, Ref) and not equation.text and equation.name not in kept(plan):
+            known[equation.ref] = value
         else:
             result.append(Assignment(made, (equation.name,)))
     return result
