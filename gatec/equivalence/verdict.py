@@ -51,7 +51,10 @@ class Replay:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Agreement over a finite field: `bound` is the probability that unequal cells agree."""
+    """Agreement over finite fields, in `trials` that each have a prime; `prime` is the smallest.
+
+    `bound` is the probability that cells agree although they differ (see `fingerprint.py`).
+    """
 
     prime: int
     trials: int
