@@ -1,0 +1,404 @@
+"""What each law says, and whether a step is an instance of it.
+
+Every check is made from the step's two sides alone: what the law makes of the left side is worked
+out anew, or both sides are reduced to one form in which the law is arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from gatec.equivalence.checker import layout
+from gatec.equivalence.checker.algebra import (
+    ARITHMETIC,
+    ONE,
+    Algebra,
+    Sum,
+    constant,
+    minus,
+    number,
+    plus,
+    scaled,
+    thawed,
+    times,
+)
+from gatec.equivalence.checker.exponentials import Exponentials
+from gatec.equivalence.checker.pieces import Cases, is_condition, signs_in
+from gatec.equivalence.checker.tensors import Tensors
+from gatec.expr import Apply, Broadcast, Concat, Const, Expr, Identity, SizeValue, Slice
+from gatec.ops import OPS
+
+_AT_ZERO = {
+    "sigmoid": number(Fraction(1, 2)),
+    "exp": ONE,
+    "cos": ONE,
+    **dict.fromkeys(("sin", "arctan", "erf", "sign", "sqrt", "relu", "tanh", "abs"), number(0)),
+}
+_ODD = frozenset({"sin", "arctan", "erf", "sign", "tanh"})
+_EVEN = frozenset({"cos", "abs"})
+
+
+class Laws:
+    """The laws, over one set of atoms. `holds` says whether a step is an instance of its law."""
+
+    def __init__(self, algebra: Algebra) -> None:
+        self.algebra = algebra
+        self.tensors = Tensors(algebra)
+        self._inwards: dict[Expr, Expr] = {}
+
+    def holds(self, law: str, before: Expr, after: Expr) -> bool | None:
+        """None where there is no such law (or none about expressions alone)."""
+        check = _CHECKS.get(law)
+        return None if check is None else check(self, before, after)
+
+    # --- Arithmetic and definitions -----------------------------------------------------------
+
+    def arithmetic(self, before: Expr, after: Expr) -> bool:
+        plain = isinstance(before, Const | Broadcast | SizeValue)
+        if not plain and not (isinstance(before, Apply) and before.op in ARITHMETIC):
+            return False
+        return self._equal(before, after)
+
+    def definition(self, before: Expr, after: Expr) -> bool:
+        if not isinstance(before, Apply):
+            return False
+        meaning = OPS[before.op].definition
+        return meaning is not None and self._equal(meaning(*before.args), after)
+
+    def share_of_a_sum(self, before: Expr, after: Expr) -> bool:
+        divided = any(
+            self.algebra.atoms[atom].op == "whole" and exponent < 0
+            for atom, exponent in self._powers(before)
+        )
+        return divided and self._equal(before, after)
+
+    def square_of_a_root(self, before: Expr, after: Expr) -> bool:
+        left = self._value(before)
+        return self._squared(left) != left and self.algebra.same(
+            self._squared(left), self._squared(self._value(after))
+        )
+
+    def _squared(self, value: Sum) -> Sum:
+        """Squares of roots replaced by what the roots are of."""
+        parts: list[Sum] = []
+        for term, count in value.items():
+            made: Sum = {(): count}
+            for atom, exponent in term:
+                meaning = self.algebra.atoms[atom]
+                if meaning.op == "sqrt" and abs(exponent) > 1:
+                    inner = thawed(meaning.args[0])
+                    base = inner if exponent > 0 else self.algebra.inverse(inner)
+                    for _ in range(abs(exponent) // 2):
+                        made = times(made, base)
+                    exponent = (abs(exponent) % 2) * (1 if exponent > 0 else -1)
+                if exponent:
+                    made = times(made, {((atom, exponent),): Fraction(1)})
+            parts.append(made)
+        return plus(*parts)
+
+    # --- Functions ------------------------------------------------------------------------------
+
+    def tanh(self, before: Expr, after: Expr) -> bool:
+        arg = self._argument(before, "tanh")
+        if arg is None:
+            return False
+        gate = self.algebra.function("sigmoid", scaled(arg, Fraction(2)))
+        return self._is(after, minus(scaled(gate, Fraction(2)), ONE))
+
+    def complement(self, before: Expr, after: Expr) -> bool:
+        arg = self._argument(before, "sigmoid")
+        if arg is None:
+            return False
+        return self._is(after, minus(ONE, self.algebra.function("sigmoid", _negative(arg))))
+
+    def value_at_zero(self, before: Expr, after: Expr) -> bool:
+        if not isinstance(before, Apply):
+            return False
+        if before.op == "where":
+            return self._constant_choice(before, after)
+        arg = self._argument(before, before.op)
+        return before.op in _AT_ZERO and arg == {} and self._is(after, _AT_ZERO[before.op])
+
+    def _constant_choice(self, before: Apply, after: Expr) -> bool:
+        condition = before.args[0]
+        if not isinstance(condition, Apply) or len(condition.args) != 2:
+            return False
+        about = minus(*(self._value(arg) for arg in condition.args))
+        return constant(about) is not None and self._by_cases(about, before, after)
+
+    def odd_function(self, before: Expr, after: Expr) -> bool:
+        return self._mirrored(before, after, _ODD, -1)
+
+    def even_function(self, before: Expr, after: Expr) -> bool:
+        return self._mirrored(before, after, _EVEN, 1)
+
+    def _mirrored(self, before: Expr, after: Expr, ops: frozenset[str], sign: int) -> bool:
+        if not isinstance(before, Apply) or before.op not in ops:
+            return False
+        made = self.algebra.function(before.op, _negative(self._value(before.args[0])))
+        return self._is(after, scaled(made, Fraction(sign)))
+
+    def softplus(self, before: Expr, after: Expr) -> bool:
+        arg = self._argument(before, "softplus")
+        if arg is None:
+            return False
+        return self._is(after, plus(self.algebra.function("softplus", _negative(arg)), arg))
+
+    def logarithm(self, before: Expr, after: Expr) -> bool:
+        """log(exp(u)) = u, log(1 + exp(u)) = softplus(u), log1p(u) = log(1 + u)."""
+        if not isinstance(before, Apply) or before.op not in ("log", "log1p"):
+            return False
+        arg = self._value(before.args[0])
+        if before.op == "log1p":
+            return self._is(after, self.algebra.function("log", plus(arg, ONE)))
+        exponent = self._exponent(arg)
+        if exponent is not None:
+            return self._is(after, exponent)
+        exponent = self._exponent(minus(arg, ONE))
+        return exponent is not None and self._is(after, self.algebra.function("softplus", exponent))
+
+    def _exponent(self, value: Sum) -> Sum | None:
+        """`u` of exp(u), or None."""
+        if len(value) != 1:
+            return None
+        ((term, count),) = value.items()
+        if count != 1 or len(term) != 1 or term[0][1] != 1:
+            return None
+        meaning = self.algebra.atoms[term[0][0]]
+        return thawed(meaning.args[0]) if meaning.op == "exp" else None
+
+    def exponential(self, before: Expr, after: Expr) -> bool:
+        if not isinstance(before, Apply):
+            return False
+        if before.op == "expm1":
+            made = self.algebra.function("exp", self._value(before.args[0]))
+            return self._is(after, minus(made, ONE))
+        return before.op == "exp" and self._as_exponentials(before, after, logistic=True)
+
+    def exponential_of_a_sum(self, before: Expr, after: Expr) -> bool:
+        held = any(self.algebra.atoms[atom].op == "exp" for atom, _ in self._powers(before))
+        return held and self._as_exponentials(before, after, logistic=False)
+
+    def logistic_function(self, before: Expr, after: Expr) -> bool:
+        divided = any(exponent < 0 for _, exponent in self._powers(before))
+        return divided and self._as_exponentials(before, after, logistic=True)
+
+    def _as_exponentials(self, before: Expr, after: Expr, *, logistic: bool) -> bool:
+        made = Exponentials(self.algebra, logistic=logistic)
+        return made.same(self._value(before), self._value(after))
+
+    # --- Signs ----------------------------------------------------------------------------------
+
+    def rectifier(self, before: Expr, after: Expr) -> bool:
+        return not self._holds_relu(after) and self._about_argument(before, after, "relu")
+
+    def rectifier_of_a_negative(self, before: Expr, after: Expr) -> bool:
+        return self._holds_relu(after) and self._about_argument(before, after, "relu")
+
+    def _holds_relu(self, expr: Expr) -> bool:
+        return any(self.algebra.atoms[atom].op == "relu" for atom, _ in self._powers(expr))
+
+    def _powers(self, expr: Expr) -> set[tuple[int, int]]:
+        """The atoms of a value with their powers."""
+        return {power for term in self._value(expr) for power in term}
+
+    def absolute_value(self, before: Expr, after: Expr) -> bool:
+        return self._about_argument(before, after, "abs")
+
+    def _about_argument(self, before: Expr, after: Expr, op: str) -> bool:
+        arg = self._argument(before, op)
+        return arg is not None and self._by_cases(arg, before, after)
+
+    def maximum(self, before: Expr, after: Expr) -> bool:
+        return self._about_difference(before, after, {"max"})
+
+    def minimum(self, before: Expr, after: Expr) -> bool:
+        return self._about_difference(before, after, {"min"})
+
+    def comparison(self, before: Expr, after: Expr) -> bool:
+        return self._about_difference(before, after, {"gt", "ge", "lt", "le"})
+
+    def _about_difference(self, before: Expr, after: Expr, ops: set[str]) -> bool:
+        if not isinstance(before, Apply) or before.op not in ops:
+            return False
+        about = minus(*(self._value(arg) for arg in before.args))
+        return self._by_cases(about, before, after)
+
+    def scale_of_a_sign(self, before: Expr, after: Expr) -> bool:
+        return _is_op(before, "where") and self._by_indicators(before, after)
+
+    def indicator_squared(self, before: Expr, after: Expr) -> bool:
+        squared = any(
+            exponent > 1 and self.algebra.atoms[atom].op == "where"
+            for atom, exponent in self._powers(before)
+        )
+        return squared and self._by_indicators(before, after)
+
+    def cases_of_a_sign(self, before: Expr, after: Expr) -> bool:
+        return not _is_op(before, "where") and self._by_indicators(before, after)
+
+    def _by_indicators(self, before: Expr, after: Expr) -> bool:
+        """Whether both sides agree in all cases of the sign of one of the indicators."""
+        return any(
+            self._by_cases(about, before, after)
+            for about in signs_in(self.algebra, self._value(before))
+        )
+
+    def choice(self, before: Expr, after: Expr) -> bool:
+        """where(c, u, v) = v + c (u - v), where c is 0 or 1."""
+        if not isinstance(before, Apply) or before.op != "where":
+            return False
+        condition, one, other = (self._value(arg) for arg in before.args)
+        if not is_condition(self.algebra, condition):
+            return False
+        as_number = self.algebra.function("where", condition, ONE, {})
+        difference = minus(one, other)
+        return any(
+            self._is(after, plus(other, times(chosen, difference)))
+            for chosen in (condition, as_number)
+        )
+
+    def _by_cases(self, about: Sum, before: Expr, after: Expr) -> bool:
+        return Cases(self.algebra, about).agree(self._value(before), self._value(after))
+
+    # --- Linear algebra -------------------------------------------------------------------------
+
+    def linearity(self, before: Expr, after: Expr) -> bool:
+        if not isinstance(before, Apply) or before.op not in (
+            "matvec",
+            "matmul",
+            "outer",
+            "sum",
+            "transpose",
+        ):
+            return False
+        return self._distributes(before) and self.tensors.same(before, after)
+
+    def _distributes(self, node: Apply) -> bool:
+        """Whether an operand is a sum, a multiple, or has a scalar in it."""
+        inner = node.args[0]
+        if node.op == "sum" and isinstance(inner, Apply) and inner.op == "outer":
+            return True
+        return any(not self._is_single(self._value(arg)) for arg in node.args)
+
+    def _is_single(self, value: Sum) -> bool:
+        if len(value) != 1:
+            return False
+        ((term, count),) = value.items()
+        return bool(term) and count == 1 and all(self.algebra.atoms[a].rank for a, _ in term)
+
+    def inner_product(self, before: Expr, after: Expr) -> bool:
+        return _is_op(before, "dot") and self.tensors.same(before, after)
+
+    def association(self, before: Expr, after: Expr) -> bool:
+        if not _is_op(before, "matvec", "matmul") or not _is_op(before.children[0], "matmul"):
+            return False
+        return self.tensors.same(before, after)
+
+    def outer_product(self, before: Expr, after: Expr) -> bool:
+        if not _is_op(before, "matvec", "matmul"):
+            return False
+        if not any(_is_op(arg, "outer") for arg in before.children):
+            return False
+        return self._equal_as_tensors(before, after)
+
+    def identity(self, before: Expr, after: Expr) -> bool:
+        if not _is_op(before, "matvec", "matmul"):
+            return False
+        if not any(isinstance(arg, Identity) for arg in before.children):
+            return False
+        return self.tensors.same(before, after)
+
+    def transposition(self, before: Expr, after: Expr) -> bool:
+        return _is_op(before, "transpose") and self._equal_as_tensors(before, after)
+
+    def slice(self, before: Expr, after: Expr) -> bool:
+        return isinstance(before, Slice) and self._equal_inwards(before, after)
+
+    def blocks(self, before: Expr, after: Expr) -> bool:
+        """M [u; v] = M_1 u + M_2 v, and the same for a join times other vectors."""
+        if not isinstance(before, Apply) or before.op != "matvec":
+            return False
+        matrix, vector = before.args
+        join = next((factor for factor in _factors(vector) if isinstance(factor, Concat)), None)
+        if join is None:
+            return False
+        terms: list[Expr] = []
+        start = layout.NONE
+        for part in join.args:
+            stop = start + layout.length(part, 0)
+            columns = layout.cut(matrix, 1, start, stop)
+            terms.append(Apply("matvec", (columns, layout.cut(vector, 0, start, stop))))
+            start = stop
+        whole = Apply("add", tuple(terms)) if len(terms) > 1 else terms[0]
+        return self._equal_inwards(whole, after)
+
+    # --- Comparing ------------------------------------------------------------------------------
+
+    def _value(self, expr: Expr) -> Sum:
+        return self.algebra.value(expr)
+
+    def _argument(self, expr: Expr, op: str) -> Sum | None:
+        return self._value(expr.args[0]) if isinstance(expr, Apply) and expr.op == op else None
+
+    def _is(self, expr: Expr, value: Sum) -> bool:
+        return self.algebra.same(self._value(expr), value)
+
+    def _equal(self, one: Expr, other: Expr) -> bool:
+        return self.algebra.same(self._value(one), self._value(other))
+
+    def _equal_inwards(self, one: Expr, other: Expr) -> bool:
+        return self._equal(*(layout.inwards(side, self._inwards) for side in (one, other)))
+
+    def _equal_as_tensors(self, one: Expr, other: Expr) -> bool:
+        return self.tensors.same(*(layout.inwards(side, self._inwards) for side in (one, other)))
+
+
+def _negative(value: Sum) -> Sum:
+    return scaled(value, Fraction(-1))
+
+
+def _is_op(expr: Expr, *ops: str) -> bool:
+    return isinstance(expr, Apply) and expr.op in ops
+
+
+def _factors(expr: Expr) -> tuple[Expr, ...]:
+    return expr.children if _is_op(expr, "mul") else (expr,)
+
+
+_CHECKS: dict[str, Callable[[Laws, Expr, Expr], bool]] = {
+    "arithmetic": Laws.arithmetic,
+    "definition": Laws.definition,
+    "tanh": Laws.tanh,
+    "complement": Laws.complement,
+    "value at zero": Laws.value_at_zero,
+    "odd function": Laws.odd_function,
+    "even function": Laws.even_function,
+    "rectifier": Laws.rectifier,
+    "rectifier of a negative": Laws.rectifier_of_a_negative,
+    "absolute value": Laws.absolute_value,
+    "maximum": Laws.maximum,
+    "minimum": Laws.minimum,
+    "comparison": Laws.comparison,
+    "scale of a sign": Laws.scale_of_a_sign,
+    "choice": Laws.choice,
+    "softplus": Laws.softplus,
+    "logarithm": Laws.logarithm,
+    "exponential": Laws.exponential,
+    "exponential of a sum": Laws.exponential_of_a_sum,
+    "indicator squared": Laws.indicator_squared,
+    "square of a root": Laws.square_of_a_root,
+    "logistic function": Laws.logistic_function,
+    "share of a sum": Laws.share_of_a_sum,
+    "cases of a sign": Laws.cases_of_a_sign,
+    "linearity": Laws.linearity,
+    "inner product": Laws.inner_product,
+    "blocks": Laws.blocks,
+    "slice": Laws.slice,
+    "transposition": Laws.transposition,
+    "association": Laws.association,
+    "outer product": Laws.outer_product,
+    "identity": Laws.identity,
+}
+NAMES = frozenset({*_CHECKS, "equation"})
