@@ -241,6 +241,15 @@ class Module:
     index: str | None
     strict: bool
     comments: tuple[str, ...] = ()
+    # Names whose equations do not parse: nobody should miss them.
+    broken: frozenset[Key] = frozenset()
+
+
+def single(node: Node) -> Node:
+    """What a run of one item holds."""
+    while isinstance(node, Run) and len(node.items) == 1:
+        node = node.items[0]
+    return node
 
 
 def children(node: Node) -> tuple[Node, ...]:

@@ -3,6 +3,8 @@
 Each text is compared with the mathematics by values (`meaning.py`), never as a tree.
 """
 
+# ruff: noqa: E501 (formulas stand as in their sources)
+
 import numpy as np
 import pytest
 from meaning import cell, means, same_cell, sigmoid, softmax, softplus

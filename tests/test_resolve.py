@@ -1,12 +1,12 @@
 """Resolution: what follows, what is assumed and why, definitions and declarations."""
 
+# ruff: noqa: E501 (formulas stand as in their sources)
+
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from meaning import cell, means, same_cell, shapes, sigmoid, softplus
-
-from gatec.errors import GatecError
 
 tanh = np.tanh
 
@@ -247,7 +247,7 @@ def test_why_each_parameter_is_what_it_is():
     ],
 )
 def test_shapes(lines, name, wanted):
-    assert shapes(cell(lines), {**{"k": 5}, "hidden_size": 4, "input_size": 3,
+    assert shapes(cell(lines), {"k": 5, "hidden_size": 4, "input_size": 3,
                                 "output_size": 5})[name] == wanted  # fmt: skip
 
 

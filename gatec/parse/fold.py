@@ -146,10 +146,10 @@ class _Folder:
         above = mark.type == "SUP"
         if token.type in _CLOSERS or token == "<":
             return self._grouped(mark, position, depth)
-        if token.type in ("NAME", "NUMBER") and len(token) > 1 and not token.startswith("\\"):
-            if self.tex or self._goes_on(position, stop):
-                first, rest = _split(token)
-                return script_token(mark, above, (first,), False, first.end_pos), rest, position + 1
+        several = token.type in ("NAME", "NUMBER") and len(token) > 1 and token[0] != "\\"
+        if several and (self.tex or self._goes_on(position, stop)):
+            first, rest = _split(token)
+            return script_token(mark, above, (first,), False, first.end_pos), rest, position + 1
         if token.type == "SIGN" and self._is(position + 1, stop, "NUMBER"):
             number = self.tokens[position + 1]
             script = script_token(mark, above, (token, number), False, number.end_pos)

@@ -339,7 +339,7 @@ class Juxtaposer:
                 self.diagnostics.append(
                     Diagnostic(
                         "E0113",
-                        f"'{_spelled(function)}^{{-1}}' may be the reciprocal or the inverse function",
+                        f"'{_spelled(function)}^{{-1}}' may be the reciprocal or the inverse",
                         function.span.to(power.span),
                         f"write 1 / {_spelled(function)}(…) for the reciprocal",
                     )

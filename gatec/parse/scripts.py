@@ -166,7 +166,7 @@ def survey(statements: Iterable[Sequence[Token]]) -> Context:
                 angled = bool(content) and (
                     content[0].type in ("OPENANGLE", "LPAR") or content[0] == "<"
                 )
-                angled = angled or str(token) == "^" and token.grouped and len(content) == 3
+                angled = angled or (str(token) == "^" and token.grouped and len(content) == 3)
                 for part in parts(content):
                     count(part, angled=angled)
                 if token.above and len(content) == 1 and content[0] in ("0", "1"):

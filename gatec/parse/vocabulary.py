@@ -59,9 +59,10 @@ COMBINING: dict[str, str] = {
 }  # fmt: skip
 
 _GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
-    "sigma tau upsilon phi chi psi omega"
-).split()
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta",
+    "iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi",
+    "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+)  # fmt: skip
 _LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 GREEK: dict[str, str] = {
     **dict(zip(_LETTERS, _GREEK, strict=True)),
@@ -76,6 +77,9 @@ GREEK: dict[str, str] = {
     "∞": "infty",
 }
 GREEK_NAMES = frozenset(GREEK.values())
+_VARIANTS = ("varepsilon", "vartheta", "varkappa", "varrho", "varsigma", "varphi")
+SMALL_GREEK = frozenset([*_GREEK, *_VARIANTS])
+CAPITAL_GREEK = frozenset(name.capitalize() for name in _GREEK)
 
 CLOSERS = {"LPAR": "RPAR", "LSQB": "RSQB", "LSET": "RSET", "LBRACE": "RBRACE"}
 OPENERS = {close: start for start, close in CLOSERS.items()}
@@ -131,7 +135,7 @@ MAX_POWER = 64
 
 # Signs that papers use with more than one meaning, or for what gatec does not compile: better
 # said than taken for a name. Each with what to write.
-_SUMS = "write sums over units as products: W x, u^\\top v, \\operatorname{sum}(v)"
+_SUMS = r"write sums over units as products: W x, u^\top v, \operatorname{sum}(v)"
 _RELATION = (
     "an equation has '=' between a name and an expression; cases have <, >, \\le, \\ge and ="
 )
@@ -146,15 +150,17 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys([r"\ominus", "⊖"], "write -"),
     **dict.fromkeys([r"\sum", r"\prod", r"\int", "∑", "∏", "∫"], _SUMS),
     **dict.fromkeys(
-        [r"\in", r"\notin", r"\sim", r"\approx", r"\propto", r"\simeq", r"\cong", r"\to", r"\neq",
-         r"\ne", r"\rightarrow", r"\Rightarrow", r"\longrightarrow", r"\mapsto", r"\implies", r"\iff",
+        [r"\in", r"\notin", r"\sim", r"\approx", r"\propto", r"\simeq", r"\cong", r"\to",
+         r"\neq",
+         r"\ne", r"\rightarrow", r"\Rightarrow", r"\longrightarrow", r"\mapsto", r"\implies",
+         r"\iff",
          r"\Leftrightarrow", r"\leftrightarrow", r"\forall", r"\exists", r"\subset", r"\subseteq",
          r"\ll", r"\gg", r"\perp", r"\parallel", "∈", "∉", "∼", "≈", "∝", "→", "⇒", "↦", "⇔", "↔", "∀",
          "∃", "⊂", "⊆", "≠", "≫", "≪"],
         _RELATION,
     ),
     **dict.fromkeys([r"\pm", r"\mp", "±", "∓"], "write one equation with + and one with -"),
-    **dict.fromkeys([r"\partial", "∂"], "write the derivative's own formula; gatec derives gradients"),
+    **dict.fromkeys([r"\partial", "∂"], "write the derivative's formula; gatec derives gradients"),
     **dict.fromkeys(
         [r"\lfloor", r"\rfloor", r"\lceil", r"\rceil", "⌊", "⌋", "⌈", "⌉"],
         "rounding has no derivative: give the cell an input, or use \\operatorname{sign}",

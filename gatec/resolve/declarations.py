@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -10,9 +11,10 @@ from fractions import Fraction
 from gatec.errors import Diagnostic, Note, Span
 from gatec.expr import Dim
 from gatec.names import RESERVED, ascii_word
+from gatec.resolve.constants import number
 from gatec.resolve.quantities import Quantity, Table
 from gatec.resolve.types import Solver
-from gatec.syntax import Declaration, Key, Node, Number, Product, Quotient, Run, Sum, Symbol, text
+from gatec.syntax import Declaration, Key, Node, Number, Product, Run, Sum, Symbol, text
 
 INITS = (
     "uniform", "zeros", "ones", "orthogonal", "xavier", "xavier_normal", "kaiming", "normal",
@@ -303,26 +305,6 @@ def _suggested(word: str, among: Sequence[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"a number, or one of {', '.join(among)}"
 
 
-def number(node: Node | None) -> Fraction | None:
-    """The value of a constant expression, or None."""
-    match node:
-        case Number():
-            return node.value
-        case Run() if len(node.items) == 1:
-            return number(node.items[0])
-        case Sum() if len(node.terms) == 1:
-            value = number(node.terms[0][1])
-            return None if value is None else value * node.terms[0][0]
-        case Quotient():
-            top, bottom = number(node.numerator), number(node.denominator)
-            return None if top is None or not bottom else top / bottom
-        case Symbol() if str(node.key) == "pi":
-            return Fraction("3.141592653589793")
-    return None
-
-
 _KEYWORDS = frozenset(
-    "False None True and as assert async await break class continue def del elif else except finally "
-    "for from global if import in is lambda nonlocal not or pass raise return try while with yield "
-    "torch nn math np numpy Tensor PackedSequence".split()
+    [*keyword.kwlist, "torch", "nn", "math", "np", "numpy", "Tensor", "PackedSequence"]
 )

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from gatec.errors import Diagnostic, Note, Span
 from gatec.ops import OPS, Kind
+from gatec.resolve.constants import PI
 from gatec.resolve.quantities import INPUT_LETTERS, Quantity, Table
 from gatec.resolve.typed import Typed, constant
 from gatec.resolve.types import Solver, Type
@@ -33,8 +34,6 @@ from gatec.syntax import (
     text,
 )
 
-PI = Fraction("3.141592653589793")
-
 
 class Elaborator:
     """Elaborates the right sides of a table's definitions."""
@@ -43,7 +42,11 @@ class Elaborator:
         self.table, self.solver = table, solver
         self.diagnostics: list[Diagnostic] = []
         self._calls: list[Key] = []
-        self._reported: set[Key] = set()
+        self._reported: set[Key] = set()  # names that are not defined
+
+    @property
+    def undefined(self) -> bool:
+        return bool(self._reported)
 
     def node(self, node: Node, scope: dict[Key, Typed] | None = None) -> Typed:
         """The typed node of an expression; `scope` holds a function's arguments."""
@@ -129,7 +132,7 @@ class Elaborator:
     def _special(self, symbol: Symbol) -> Typed | None:
         """The identity matrix and pi, where the document means nothing else by the letters."""
         key = symbol.key
-        if symbol.time is not None or self.table.primed and key.primes:
+        if symbol.time is not None or (self.table.primed and key.primes):
             return None
         if key.base in ("I", "Id", "eye") and not key.accents and not key.sup:
             return Typed("identity", self._square(symbol.span), symbol.span)
@@ -234,6 +237,8 @@ class Elaborator:
     def _check_known(self, symbol: Symbol, key: Key) -> None:
         """Report a timed name that is more likely misspelt than an input."""
         table = self.table
+        if key in table.module.broken:
+            return  # its equation has an error of its own
         declared = [q for q in table.quantities.values() if q.kind == "input" and q.declared]
         unused = {q.key for q in table.quantities.values() if q.kind == "var"} - self._read_keys()
         similar = table.suggestion(key, unused)

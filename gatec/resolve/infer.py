@@ -141,7 +141,7 @@ class Inference:
     def _make_one(
         self, left: Type, right: Type, node: Typed, report: Callable[[], Diagnostic]
     ) -> None:
-        """Unify two types. Where they cannot be one the report is an error, and the node is left."""
+        """Unify two types; where they cannot be one, report it and leave the node alone."""
         if not self.solver.unify(left, right, self.solver.differing(node.span)):
             self._failed.add(id(node))
             self.diagnostics.append(report())

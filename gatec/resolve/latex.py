@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from gatec.parse.vocabulary import CAPITAL_GREEK, SMALL_GREEK
 from gatec.syntax import Key
 
-_GREEK_SET = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho "
-    "sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi "
-    "Omega ell".split()
-)
+_LETTERS = SMALL_GREEK | CAPITAL_GREEK | {"ell"}
 
 
 def latex(key: Key) -> str:
     """The name without its time index, as LaTeX mathematics."""
     base = key.base
-    if base in _GREEK_SET:
+    if base in _LETTERS:
         text = "\\" + base
     elif base.startswith("Delta_"):
         text = "\\Delta " + base[6:]
@@ -33,7 +30,7 @@ def latex(key: Key) -> str:
 
 
 def _label(text: str) -> str:
-    if text in _GREEK_SET:
+    if text in _LETTERS:
         return "\\" + text
     if len(text) <= 2 or text.isdigit():
         return text

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gatec.errors import Diagnostic, Note, Span
+from gatec.parse.vocabulary import SMALL_GREEK
 from gatec.resolve.types import Type
 from gatec.syntax import (
     Bracket,
@@ -43,8 +44,8 @@ class Quantity:
     declared: bool = False
     juxtaposed: bool = False
     used: bool = False
-    scalar_hint: bool = False  # a small Greek factor next to a matrix
     timed: bool = False
+    made: bool = False  # by gatec, not by the text: the whole of a stack
 
     @property
     def is_step(self) -> bool:
@@ -54,18 +55,12 @@ class Quantity:
     @property
     def greek(self) -> bool:
         """A small Greek letter: by convention a scalar."""
-        return self.key.base in _GREEK_SMALL or self.is_step
+        return self.key.base in SMALL_GREEK or self.is_step
 
     @property
     def capital(self) -> bool:
         """A capital letter: by convention a matrix."""
         return self.key.base[:1].isupper() and not self.is_step
-
-
-_GREEK_SMALL = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa varkappa lambda mu "
-    "nu xi omicron pi rho varrho sigma varsigma tau upsilon phi varphi chi psi omega".split()
-)
 
 
 @dataclass(frozen=True)

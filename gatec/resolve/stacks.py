@@ -65,6 +65,7 @@ def unstack(
         rule=name,
         used=True,
         timed=True,
+        made=True,
     )
     table.quantities[whole.key] = whole
     yield whole, elaborator.node(rest)

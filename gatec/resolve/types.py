@@ -75,9 +75,9 @@ class Solver:
         if a.rank is not None and b.rank is not None:
             if a.rank != b.rank:
                 return False
-            if not all(
-                [self.sizes.unify(x, y, report) for x, y in zip(a.dims, b.dims, strict=True)]
-            ):
+            # Every size, also after one that differs.
+            fits = [self.sizes.unify(x, y, report) for x, y in zip(a.dims, b.dims, strict=True)]
+            if not all(fits):
                 return False
         keep, merge = a, b
         if a.rank is None and (b.rank is not None or len(b.users) > len(a.users)):
@@ -104,7 +104,7 @@ class Solver:
                 "E0304",
                 f"sizes do not fit here: {self.size_text(left)} and {self.size_text(right)}",
                 span,
-                "the two must be equal; declare the shape that is meant, as in `param W : n_h x n_x`",
+                "the two must be equal; declare the shape that is meant, `param W : n_h x n_x`",
             )
 
         return report

@@ -1,0 +1,332 @@
+"""One document through lexing, the grammar and juxtaposition; every syntax error at once."""
+
+from __future__ import annotations
+
+import bisect
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from lark import Token
+
+from gatec.errors import Diagnostic, GatecError, Note, Span
+from gatec.parse import brackets, definitions, scripts
+from gatec.parse.juxtapose import Juxtaposer, Names
+from gatec.parse.lexer import Lexer
+from gatec.parse.regions import regions
+from gatec.parse.statements import Statement, split
+from gatec.parse.tree import parse as parse_tokens
+from gatec.parse.vocabulary import KEYWORDS, MAX_EQUATIONS
+from gatec.source import Document, Formula, Style
+from gatec.syntax import (
+    Bracket,
+    Declaration,
+    Equation,
+    Function,
+    Key,
+    Matrix,
+    Mention,
+    Module,
+    Node,
+    Symbol,
+    single,
+    symbols,
+)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A statement of a formula, and what the lexer has to say of it."""
+
+    statement: Statement
+    formula: Formula
+    damage: Diagnostic | None = None
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """An equation before juxtaposition."""
+
+    left: Node
+    right: Node
+    found: _Found
+
+
+class Parser:
+    """Parses one document. Nothing is raised for a bad text: the module holds what is wrong."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        # A .gate text holds nothing but statements; elsewhere a formula may be a mere mention.
+        self.strict = all(formula.style is Style.GATE for formula in document.formulas)
+        self.diagnostics: list[Diagnostic] = []
+        self.mentions: list[Mention] = []
+        self.declarations: list[Declaration] = []
+        self.functions: list[Function] = []
+        self.broken: set[Key] = set()
+
+    def module(self) -> Module:
+        found = list(self._statements())
+        self.context = scripts.survey(each.statement.tokens for each in found)
+        sides: list[_Sides] = []
+        for each in found:
+            sides += self._parse(each)
+        equations = self._meaning(sides)
+        return Module(
+            self.document.name,
+            self.document.declared,
+            tuple(equations),
+            tuple(self.declarations),
+            tuple(self.functions),
+            tuple(self.mentions),
+            tuple(self.diagnostics),
+            self.context.index,
+            self.strict,
+            self.document.comments,
+            frozenset(self.broken),
+        )
+
+    # --- statements -----------------------------------------------------------------------------
+
+    def _statements(self) -> Iterator[_Found]:
+        count = 0
+        macros = {name: (arity, body) for name, arity, body in self.document.macros}
+        for formula in self.document.formulas:
+            for found in self._of_formula(formula, Lexer(formula.span.source, macros)):
+                count += 1
+                if count > MAX_EQUATIONS:
+                    self.diagnostics.append(
+                        Diagnostic(
+                            "E0502",
+                            f"more than {MAX_EQUATIONS} equations",
+                            found.statement.span,
+                            "split the cell, or write its equations as matrix products",
+                        )
+                    )
+                    return
+                yield found
+
+    def _of_formula(self, formula: Formula, lexer: Lexer) -> Iterator[_Found]:
+        tex = formula.style is Style.TEX
+        span = formula.span
+        for start, end, line_tex in regions(span.text, span.start, tex=tex):
+            before = len(lexer.diagnostics)
+            tokens = lexer.tokens(start, end, tex=line_tex, gate=not tex)
+            statements = split(tokens, span.source, lexer.error, tex=tex)
+            damages = _by_statement(statements, lexer.diagnostics[before:])
+            self.diagnostics += damages.pop(-1, [])
+            for number, statement in enumerate(statements):
+                damage = damages.get(number)
+                yield _Found(statement, formula, damage[0] if damage else None)
+
+    def _pass_over(
+        self,
+        span: Span,
+        reason: str,
+        diagnostic: Diagnostic | None = None,
+        defines: Key | None = None,
+    ) -> None:
+        one_line = " ".join(span.text.split())
+        self.mentions.append(Mention(one_line, reason, span, diagnostic, defines))
+
+    def _parse(self, found: _Found) -> Sequence[_Sides]:
+        """What the grammar makes of a statement: the sides of its equations, or a declaration."""
+        statement = found.statement
+        span = statement.span
+        if not (statement.has_equals or statement.is_declaration or found.damage):
+            if statement.tex:
+                self._pass_over(span, "it has no '='")
+            else:
+                self._missing_equals(statement)
+            return ()
+        tokens = brackets.bars(statement.tokens)
+        try:
+            wrong = found.damage or brackets.wrong(tokens, span.source)
+            if wrong is not None:
+                raise GatecError(wrong)
+            parsed = parse_tokens(tokens, span.source, self.context, "start")
+        except GatecError as error:
+            self._failed(found, error.diagnostics[0])
+            return ()
+        if isinstance(parsed, Declaration):
+            self.declarations.append(parsed)
+        elif isinstance(parsed, Function):
+            self.functions.append(parsed)
+        else:
+            return self._chain(parsed, found)
+        return ()
+
+    def _missing_equals(self, statement: Statement) -> None:
+        wrong = brackets.wrong(brackets.bars(statement.tokens), statement.span.source)
+        if wrong is not None:
+            self.diagnostics.append(wrong)
+            return
+        first = str(statement.tokens[0]).lower()
+        near = difflib.get_close_matches(first, KEYWORDS, 1, 0.7)
+        self.diagnostics.append(
+            Diagnostic(
+                "E0103",
+                "this line has no '='",
+                statement.span,
+                f"did you mean '{near[0]}'?"
+                if near and near[0] != first
+                else "an equation is `name = expression`; a declaration starts with cell, input, "
+                "state, output, param, const, size, function or init; a comment starts with #",
+            )
+        )
+
+    def _failed(self, found: _Found, error: Diagnostic) -> None:
+        """A statement that does not parse: in prose an error only if it defines a quantity."""
+        statement = found.statement
+        names = self._left_names(statement)
+        self.broken |= {name.key for name in names}
+        prose = statement.tex and not statement.is_declaration
+        defines = next((name.key for name in names if name.time is not None), None)
+        if not prose or (found.formula.display and defines is not None):
+            self.diagnostics.append(error)
+        else:
+            reason = f"it does not parse: {error.message}"
+            self._pass_over(statement.span, reason, error, defines)
+
+    def _left_names(self, statement: Statement) -> Sequence[Symbol]:
+        """The names that a statement would define, or declare."""
+        left: list[Token] = []
+        for token in statement.tokens[statement.is_declaration :]:
+            if token.type in ("EQUALS", "COLON"):
+                break
+            left.append(token)
+        try:
+            return symbols(parse_tokens(left, statement.span.source, self.context, "sum"))
+        except (GatecError, IndexError):
+            return ()
+
+    def _chain(self, sides: list[Node], found: _Found) -> Sequence[_Sides]:
+        """`a = b = e`: two equations where b is a name, else the first right side counts."""
+        if len(sides) == 2:
+            return [_Sides(sides[0], sides[1], found)]
+        if isinstance(single(sides[1]), Symbol) and len(sides) == 3:
+            return [_Sides(sides[1], sides[2], found), _Sides(sides[0], sides[1], found)]
+        if not found.statement.tex:
+            self.diagnostics.append(
+                Diagnostic(
+                    "E0110",
+                    "one equation has two '='",
+                    sides[2].span,
+                    "write each equation on a line of its own",
+                )
+            )
+            return ()
+        rest = sides[2].span.to(sides[-1].span)
+        self._pass_over(rest, "it is another form of the same equation")
+        return [_Sides(sides[0], sides[1], found)]
+
+    # --- juxtaposition --------------------------------------------------------------------------
+
+    def _meaning(self, sides: Sequence[_Sides]) -> list[Equation]:
+        """Decide what stands side by side, now that all names of the document are known."""
+        probe = Juxtaposer(Names(self.context.index))
+        kept = []
+        for each in sides:
+            made = definitions.function(each.left, each.right, probe)
+            if made is None:
+                kept.append(each)
+            else:
+                self.functions.append(replace(made, span=each.found.statement.span))
+        self._check_functions()
+        rewriter = Juxtaposer(self._names(kept, probe))
+        equations = [self._equation(each, rewriter) for each in kept]
+        self.functions = [
+            replace(function, body=rewriter.rewrite(function.body)) for function in self.functions
+        ]
+        self.declarations = [
+            replace(
+                each,
+                value=None if each.value is None else rewriter.rewrite(each.value),
+                shape=None if each.shape is None else tuple(map(rewriter.left, each.shape)),
+            )
+            for each in self.declarations
+        ]
+        self.diagnostics += rewriter.diagnostics
+        return [equation for equation in equations if equation is not None]
+
+    def _check_functions(self) -> None:
+        """One definition per function; the same one twice is one."""
+        first: dict[Key, Function] = {}
+        for function in self.functions:
+            known = first.setdefault(function.name.key, function)
+            if (known.parameters, known.body) != (function.parameters, function.body):
+                self.diagnostics.append(
+                    Diagnostic(
+                        "E0202",
+                        f"the function '{function.name.key}' is defined twice",
+                        function.span,
+                        "keep one of the two",
+                        (Note("it is defined here first", known.span),),
+                    )
+                )
+        self.functions = list(first.values())
+
+    def _names(self, kept: Sequence[_Sides], probe: Juxtaposer) -> Names:
+        names = Names(self.context.index, frozenset(f.name.key for f in self.functions))
+        for declaration in self.declarations:
+            if declaration.kind != "cell":
+                names.defined |= {symbol.key for symbol in declaration.names}
+        for each in kept:
+            left = symbols(probe.left(each.left))
+            names.defined |= {symbol.key for symbol in left}
+            names.defined |= {Key(symbol.key.base) for symbol in left if symbol.key.sub == ("0",)}
+        names.defined |= self.broken
+        names.survey(side for each in kept for side in (each.left, each.right))
+        names.survey(function.body for function in self.functions)
+        return names
+
+    def _equation(self, sides: _Sides, rewriter: Juxtaposer) -> Equation | None:
+        before = len(rewriter.diagnostics)
+        left = rewriter.left(sides.left)
+        statement = sides.found.statement
+        span = statement.span
+        if not _is_left_side(left):
+            del rewriter.diagnostics[before:]
+            if statement.tex:
+                self._pass_over(span, "its left side is no name")
+            else:
+                self.diagnostics.append(
+                    Diagnostic(
+                        "E0111",
+                        "the left side must be a name",
+                        sides.left.span,
+                        "write `name = expression`, as in h_t = …",
+                    )
+                )
+            return None
+        try:
+            right = rewriter.rewrite(sides.right)
+        except GatecError as error:
+            self.diagnostics += error.diagnostics
+            self.broken |= {symbol.key for symbol in symbols(left)}
+            return None
+        text = " ".join(span.text.split())
+        return Equation(left, right, text, sides.found.formula.aside, span)
+
+
+def _by_statement(
+    statements: Sequence[Statement], diagnostics: Sequence[Diagnostic]
+) -> dict[int, list[Diagnostic]]:
+    """The lexer's diagnostics by the statement they stand in; -1 for those before the first."""
+    found: dict[int, list[Diagnostic]] = {}
+    starts = [statement.span.start for statement in statements] if diagnostics else []
+    for diagnostic in diagnostics:
+        place = diagnostic.span.start if diagnostic.span is not None else 0
+        found.setdefault(bisect.bisect_right(starts, place) - 1, []).append(diagnostic)
+    return found
+
+
+def _is_left_side(node: Node) -> bool:
+    if isinstance(node, Symbol):
+        return True
+    if isinstance(node, Bracket) and len(node.items) == 1:
+        return _is_left_side(node.items[0])
+    if isinstance(node, (Bracket, Matrix)):
+        found = node.items if isinstance(node, Bracket) else [c for row in node.rows for c in row]
+        return bool(found) and all(isinstance(item, Symbol) for item in found)
+    return False
