@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from typing import Any
 
 from gatec.errors import Diagnostic, GatecError
 
 
+@cache
 def numpy() -> Any:
     """NumPy. Raises GatecError where it is not installed."""
     return _needed("numpy", "NumPy")
 
 
+@cache
 def flint() -> Any:
     """python-flint, for ball arithmetic. Raises GatecError where it is not installed."""
     return _needed("flint", "python-flint")

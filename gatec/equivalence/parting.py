@@ -2,7 +2,7 @@
 
 Outputs and new values of states correspond by the map. Other equations correspond where they
 have the same values almost everywhere (or 1 minus them, or their negatives). What is left is
-paired by name, or by the functions that it is made of, but only where it explains something:
+paired by the parameters that the map gives it, or by name, but only where it explains something:
 with the other's value in its place, the results of the step agree.
 """
 
@@ -19,7 +19,7 @@ from gatec.equivalence.libraries import numpy
 from gatec.expr import Apply
 from gatec.ir import Equation
 from gatec.ops import OPS, Kind
-from gatec.passes.common import nodes
+from gatec.passes.common import nodes, refs
 
 _ROWS = 16
 _CLOSE = 1e-9
@@ -71,8 +71,10 @@ def _matches(pair: Pair, setting: Setting) -> list[Match]:
     sample = _Sample.of(pair, setting)
     found = list(_results(pair))
     found += _by_value(pair, sample, found)
-    found += [match for match in _by_form(pair, found) if sample.mended_by(match)]
-    return found
+    likely = list(_by_map(pair, found))
+    if sample.mended_by(likely):
+        return found + likely
+    return found + [match for match in likely if sample.mended_by([match])]
 
 
 def _results(pair: Pair) -> Iterator[Match]:
@@ -115,20 +117,33 @@ def _by_value(pair: Pair, sample: _Sample, found: list[Match]) -> list[Match]:
     return made
 
 
-def _by_form(pair: Pair, found: list[Match]) -> Iterator[Match]:
-    """Pairs of one name, and of the same functions, each equation at most once."""
+def _by_map(pair: Pair, found: list[Match]) -> Iterator[Match]:
+    """Pairs that the map gives the same parameters, each equation at most once; then by name and
+    by functions."""
     own, others = _free(pair, found)
-    for alike in (lambda e: e.name, _functions):
-        for equation in list(own):
-            other = next((o for o in others if _same(equation, o, alike)), None)
-            if other is not None:
-                own.remove(equation)
-                others.remove(other)
-                yield Match(equation.name, other.name)
+    likeness = {
+        (one.name, other.name): _likeness(pair, one, other)
+        for one in own
+        for other in others
+        if one.value.shape == other.value.shape
+    }
+    for names in sorted(likeness, key=lambda names: likeness[names], reverse=True):
+        free = {one.name for one in own}, {other.name for other in others}
+        if any(likeness[names]) and names[0] in free[0] and names[1] in free[1]:
+            own = [one for one in own if one.name != names[0]]
+            others = [other for other in others if other.name != names[1]]
+            yield Match(*names)
 
 
-def _same(one: Equation, other: Equation, alike: Callable[[Equation], object]) -> bool:
-    return one.value.shape == other.value.shape and alike(one) == alike(other)
+def _likeness(pair: Pair, one: Equation, other: Equation) -> tuple[float, bool, bool]:
+    mapped = {
+        ref.name
+        for param in refs(one.value, "param")
+        for ref in refs(pair.found.params[param.name], "param")
+    }
+    read = {ref.name for ref in refs(other.value, "param")}
+    shared = len(mapped & read) / len(mapped | read) if mapped else 0.0
+    return shared, one.name == other.name, _functions(one) == _functions(other)
 
 
 def _functions(equation: Equation) -> tuple[str, ...]:
@@ -178,8 +193,10 @@ class _Sample:
         close = np.isclose(one, other, rtol=_CLOSE, atol=_CLOSE).reshape(_ROWS, -1)
         return float(close.all(axis=1).mean())
 
-    def mended_by(self, match: Match) -> bool:
-        """Whether all results agree once mine has the other's value in this equation."""
+    def mended_by(self, matches: list[Match]) -> bool:
+        """Whether all results agree once mine has the other's values in these equations."""
+        if not matches:
+            return False
         values = self.pair.values(Floats(), self.setting, self.rows)
         made = self.pair.runners[0].run(
             Floats(),
@@ -188,7 +205,7 @@ class _Sample:
             values.inputs,
             values.mine_states,
             steps=1,
-            instead={match.mine: match.of(self.theirs[match.theirs], float)},
+            instead={m.mine: m.of(self.theirs[m.theirs], float) for m in matches},
         )
         mended = made.equations[0]
         return all(self._share(mended[r.mine], r) >= 0.5 for r in _results(self.pair))

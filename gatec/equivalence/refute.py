@@ -8,12 +8,14 @@ under the map that was given.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from gatec.equivalence.evaluate import Array, Evaluator, Rationals, Run, Unsupported, start
+from gatec.equivalence.fit import fitted
 from gatec.equivalence.instances import Pair, Setting, Values
 from gatec.equivalence.intervals import Balls, bounds, decimal, distance, precision
 from gatec.equivalence.libraries import flint, numpy
@@ -26,38 +28,20 @@ from gatec.ir import Cell
 _BITS = (128, 512, 2048)
 _STEPS = (1, 2, 3, 4, 8)
 _SIZES = 6
+_CANDIDATES = 6
 _EXACTLY = 6  # settings that balls are tried at
 _PLACES = 6  # decimals of an output
 
 
 def best(mine: Cell, theirs: Cell, candidates: Iterable[Found]) -> Found | None:
-    """The candidate under which `mine` is closest to `theirs` on random instances.
+    """The map under which `mine` is closest to `theirs` on random instances.
 
-    None where there is none, or none can be evaluated. Raises GatecError where NumPy is missing.
+    It is one of the candidates, made better by trial (`fit.py`). None where there is none, or none
+    can be evaluated. Raises GatecError where NumPy is not installed.
     """
-    chosen: tuple[float, Found] | None = None
-    for found in candidates:
-        residual = _residual(mine, theirs, found)
-        if residual is not None and (chosen is None or residual < chosen[0]):
-            chosen = residual, found
-    return chosen[1] if chosen else None
-
-
-def _residual(mine: Cell, theirs: Cell, found: Found) -> float | None:
-    """The mean score of random instances."""
-    np = numpy()
-    pair = Pair(mine, theirs, found)
-    sizes = pair.fitted({name: count + 1 for name, count in pair.smallest().items()})
-    total = 0.0
-    for given in (True, False):
-        setting = Setting(sizes, 3, given)
-        slots = pair.slots(setting)
-        rows = np.random.default_rng(1).standard_normal((32, slots[-1].stop if slots else 0))
-        try:
-            total += float(Scores(pair)(setting, rows).mean())
-        except Unsupported:
-            return None
-    return total
+    tried = (fitted(mine, theirs, found) for found in itertools.islice(candidates, _CANDIDATES))
+    fits = [fit for fit in tried if fit is not None]
+    return min(fits, key=lambda fit: fit.cost).found if fits else None
 
 
 def refute(mine: Cell, theirs: Cell, found: Found) -> Counterexample | None:
