@@ -20,8 +20,6 @@ _TRIES = 300
 def candidates(mine: Cell, theirs: Cell) -> Iterator[Found]:
     """Different maps from the parameters of `theirs` to those of `mine`, the likeliest first."""
     states = _states(mine, theirs)
-    if states is None:
-        return
     seen: list[dict[str, Expr]] = []
     for found in (*_partial(mine, theirs), *_plain(mine, theirs, states)):
         if found.params not in seen:
@@ -29,10 +27,11 @@ def candidates(mine: Cell, theirs: Cell) -> Iterator[Found]:
             yield found
 
 
-def _states(mine: Cell, theirs: Cell) -> dict[str, tuple[str, Fraction]] | None:
-    """Each state of mine and one of theirs of its shape: of its name, else the next in order."""
-    if len(mine.states) != len(theirs.states):
-        return None
+def _states(mine: Cell, theirs: Cell) -> dict[str, tuple[str, Fraction]]:
+    """Each state of mine and one of theirs of its shape: of its name, else the next in order.
+
+    States for which there is none are left out: they start where their cell says.
+    """
     left = list(theirs.states)
     made: dict[str, tuple[str, Fraction]] = {}
     for named in (True, False):
@@ -44,7 +43,7 @@ def _states(mine: Cell, theirs: Cell) -> dict[str, tuple[str, Fraction]] | None:
                     made[state.name] = (other.name, Fraction(1))
                     left.remove(other)
                     break
-    return {s.name: made[s.name] for s in mine.states} if len(made) == len(mine.states) else None
+    return {s.name: made[s.name] for s in mine.states if s.name in made}
 
 
 def _partial(mine: Cell, theirs: Cell) -> Iterator[Found]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from gatec.equivalence.libraries import numpy
@@ -100,7 +100,7 @@ class Rationals:
 # --- Operators ------------------------------------------------------------------------------------
 
 
-@cache
+@lru_cache(maxsize=4096)
 def primitive(expr: Expr) -> Expr:
     """The expression with composed operators as their definitions."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
 from gatec.equivalence.evaluate import Array, Evaluator, Floats, Unsupported
 from gatec.equivalence.instances import Pair, Setting
@@ -156,7 +156,7 @@ class _Fitting:
         return self.known[value]
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _names(value: Expr) -> frozenset[str]:
     """The parameters in an expression."""
     return frozenset(ref.name for ref in refs(value, "param"))
