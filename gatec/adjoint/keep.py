@@ -25,6 +25,7 @@ from gatec.passes.common import (
     is_pointwise,
     is_transpose,
     kind_of,
+    nodes,
     refs,
 )
 
@@ -60,6 +61,9 @@ class _Choice:
         states = {state.update for state in plan.states}
         self.free = {name for name in states if plan.equation(name).value.batched}
         self.forward = {e.name for e in plan.equations}
+        # What the forward pass computes anyway; only that can be kept.
+        self.computed = {node for e in plan.equations for node in nodes(e.value)}
+        self.computed |= {e.ref for e in plan.equations}
         self.needed = self._needed(backward)
 
     def _needed(self, backward: Iterable[Equation]) -> list[Expr]:
@@ -126,7 +130,7 @@ class _Choice:
         boolean = isinstance(node, Apply) and node.op in COMPARISONS
         if boolean or is_transpose(node) or isinstance(node, Broadcast | Const | SizeValue):
             return None
-        if isinstance(node, Identity):
+        if isinstance(node, Identity) or node not in self.computed:
             return None
         units = 1
         for dim in node.shape:
