@@ -34,10 +34,11 @@ HALF, TWO = Const(Fraction(1, 2)), Const(Fraction(2))
 LAWS = {
     "equation": "a quantity is the right side of its equation",
     "arithmetic": "commutative ring arithmetic, unit by unit",
+    "broadcast": "a function of one number in every unit is its value in every unit",
     "definition": "a composed function is what it is composed of",
     "tanh": "tanh(u) = 2 sigmoid(2 u) - 1",
     "complement": "sigmoid(-u) = 1 - sigmoid(u)",
-    "value at zero": "sigmoid(0) = 1/2, exp(0) = 1, and so on",
+    "value at zero": "sigmoid(0) = 1/2, exp(0) = 1, sign(2) = 1, and so on",
     "odd function": "f(-u) = -f(u) for sin, arctan, erf, sign",
     "even function": "f(-u) = f(u) for cos",
     "rectifier": "relu(u) = u [u > 0]",
@@ -45,7 +46,7 @@ LAWS = {
     "absolute value": "|u| = 2 relu(u) - u",
     "maximum": "max(u, v) = v + relu(u - v)",
     "minimum": "min(u, v) = u - relu(u - v)",
-    "comparison": "u > v is [u - v > 0], u >= v is 1 - [v - u > 0]",
+    "comparison": "u > v is [u - v > 0], u >= v is 1 - [v - u > 0], u = v is c (u - v) = 0",
     "scale of a sign": "[c u > 0] = [u > 0] for c > 0",
     "choice": "where(c, u, v) = v + [c] (u - v)",
     "softplus": "softplus(-u) = softplus(u) - u",
@@ -88,6 +89,9 @@ def rewritten(node: Expr, polynomial: Normal) -> Rewrite:
         return _slice(node)
     if isinstance(node, Apply):
         op = OPS[node.op]
+        scalar = _in_every_unit(node) if op.kind is Kind.POINTWISE else None
+        if scalar is not None:
+            return "broadcast", scalar
         if op.definition is not None:
             return "definition", _same_shape(op.definition(node.args[0]), node)
         if op.kind is Kind.POINTWISE:
@@ -96,6 +100,14 @@ def rewritten(node: Expr, polynomial: Normal) -> Rewrite:
         rule = _PRODUCTS.get(node.op)
         return rule(node, polynomial) if rule else None
     return None
+
+
+def _in_every_unit(node: Apply) -> Expr | None:
+    """A function whose operands are the same in every unit, as its one value; None for others."""
+    if not node.shape or not all(not a.shape or isinstance(a, Broadcast) for a in node.args):
+        return None
+    inner = tuple(a.arg if isinstance(a, Broadcast) else a for a in node.args)
+    return Broadcast(Apply(node.op, inner), node.shape)
 
 
 def _same_shape(value: Expr, like: Expr) -> Expr:
@@ -107,6 +119,8 @@ def _at_zero(node: Apply) -> Rewrite:
     zero = arg.arg if isinstance(arg, Broadcast) else arg
     if zero == ZERO and node.op in _AT_ZERO:
         return "value at zero", _same_shape(_AT_ZERO[node.op], node)
+    if node.op == "sign" and isinstance(zero, Const):
+        return "value at zero", _same_shape(ONE if zero.value > 0 else -ONE, node)
     return None
 
 
@@ -168,6 +182,8 @@ def _min(node: Apply, polynomial: Normal) -> Rewrite:
 def _comparison(node: Apply, polynomial: Normal) -> Rewrite:
     one, other = node.args
     match node.op:
+        case "eq":
+            return _equality(node, polynomial(one - other))
         case "gt":
             made = indicator(one - other)
         case "lt":
@@ -177,6 +193,14 @@ def _comparison(node: Apply, polynomial: Normal) -> Rewrite:
         case _:
             made = ONE - indicator(one - other)
     return "comparison", made
+
+
+def _equality(node: Apply, difference: Poly) -> Rewrite:
+    number = difference.constant
+    if number is not None:
+        return "comparison", _same_shape(ZERO if number else ONE, node)
+    made = Apply("eq", (difference.scaled(1 / _leading(difference)).expr(node.shape), ZERO))
+    return None if made == node else ("comparison", made)
 
 
 def _where(node: Apply, polynomial: Normal) -> Rewrite:
@@ -191,14 +215,19 @@ def _where(node: Apply, polynomial: Normal) -> Rewrite:
             return "scale of a sign", indicator(Const(1 / size) * value)
         return None
     condition, one, other = node.args
-    if (one, other) == (ONE, ZERO) and not _is_comparison(condition):
+    if isinstance(condition, Apply) and condition.op in ("gt", "eq"):
+        if (one, other) == (ONE, ZERO):
+            return None
+        chosen: Expr = Apply("where", (condition, ONE, ZERO))
+    elif all(_is_choice(atom) for atom in polynomial(condition).atoms()):
+        chosen = condition  # a comparison, written as a number by now
+    else:
         return None
-    chosen = Apply("where", (condition, ONE, ZERO)) if _is_comparison(condition) else condition
     return "choice", _same_shape(other + chosen * (one - other), node)
 
 
-def _is_comparison(expr: Expr) -> bool:
-    return isinstance(expr, Apply) and expr.op == "gt"
+def _is_choice(atom: Expr) -> bool:
+    return isinstance(atom, Apply) and atom.op == "where" and atom.args[1:] == (ONE, ZERO)
 
 
 def _softplus(node: Apply, polynomial: Normal) -> Rewrite:
@@ -260,6 +289,7 @@ _POINTWISE: dict[str, Callable[[Apply, Normal], Rewrite]] = {
     "gt": lambda node, _: None if node.args[1] == ZERO else _comparison(node, _),
     "lt": _comparison,
     "ge": _comparison,
+    "eq": _comparison,
     "le": _comparison,
     "where": _where,
     "softplus": _softplus,

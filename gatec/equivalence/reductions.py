@@ -12,7 +12,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from gatec.equivalence.polynomials import Monomial, Poly, split, times
-from gatec.expr import Apply, Const, Expr, Shape, call
+from gatec.expr import Apply, Broadcast, Const, Expr, Shape, call
 
 ONE, ZERO = Const(Fraction(1)), Const(Fraction(0))
 
@@ -40,7 +40,8 @@ def reduced(value: Poly, shape: Shape) -> tuple[str, Expr] | None:
         law, instead = found
         rest = Poly({m: c for m, c in value.terms.items() if m != monomial})
         term = instead if number == 1 else call("mul", Const(number), instead)
-        return law, call("add", rest.expr(_shape(rest, shape)), term) if rest else term
+        whole = call("add", rest.expr(_shape(rest, shape)), term) if rest else term
+        return law, whole if whole.shape == shape else Broadcast(whole, shape)
     return None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gatec.equivalence.checker.refusal import Refused
+from gatec.equivalence.checker.refusal import OutOfScope, Refused
 from gatec.expr import (
     Apply,
     Broadcast,
@@ -192,7 +192,7 @@ class Algebra:
     def inverse(self, value: Sum) -> Sum:
         """One over a value."""
         if not value:
-            raise Refused("division by zero")
+            raise OutOfScope("a division by 0")
         if len(value) == 1:
             ((term, count),) = value.items()
             return {tuple((atom, -power) for atom, power in term): 1 / count}

@@ -60,6 +60,10 @@ class Laws:
             return False
         return self._equal(before, after)
 
+    def broadcast(self, before: Expr, after: Expr) -> bool:
+        spread = any(isinstance(arg, Broadcast) for arg in before.children)
+        return spread and isinstance(after, Broadcast) and self._equal(before, after)
+
     def definition(self, before: Expr, after: Expr) -> bool:
         if not isinstance(before, Apply):
             return False
@@ -118,6 +122,9 @@ class Laws:
         if before.op == "where":
             return self._constant_choice(before, after)
         arg = self._argument(before, before.op)
+        fixed = None if arg is None else constant(arg)
+        if before.op == "sign" and fixed:
+            return self._is(after, number((fixed > 0) - (fixed < 0)))
         return before.op in _AT_ZERO and arg == {} and self._is(after, _AT_ZERO[before.op])
 
     def _constant_choice(self, before: Apply, after: Expr) -> bool:
@@ -217,7 +224,7 @@ class Laws:
         return self._about_difference(before, after, {"min"})
 
     def comparison(self, before: Expr, after: Expr) -> bool:
-        return self._about_difference(before, after, {"gt", "ge", "lt", "le"})
+        return self._about_difference(before, after, {"gt", "ge", "lt", "le", "eq"})
 
     def _about_difference(self, before: Expr, after: Expr, ops: set[str]) -> bool:
         if not isinstance(before, Apply) or before.op not in ops:
@@ -369,6 +376,7 @@ def _factors(expr: Expr) -> tuple[Expr, ...]:
 
 _CHECKS: dict[str, Callable[[Laws, Expr, Expr], bool]] = {
     "arithmetic": Laws.arithmetic,
+    "broadcast": Laws.broadcast,
     "definition": Laws.definition,
     "tanh": Laws.tanh,
     "complement": Laws.complement,

@@ -26,7 +26,6 @@ from gatec.equivalence.checker.algebra import (
     thawed,
     times,
 )
-from gatec.equivalence.checker.refusal import Refused
 
 COMPARISONS = frozenset({"gt", "lt", "ge", "le", "eq"})
 POSITIVE, ZERO, NEGATIVE = 1, 0, -1
@@ -51,7 +50,10 @@ class Cases:
     def _vanishes(self, difference: Sum, sign: int) -> bool:
         left = self.algebra.cleared(self.where(difference, sign))
         if sign == ZERO and self.about:
-            left = remainder(left, self.about)
+            zero = without_denominators(self.algebra.cleared(self.about))
+            if constant(zero):  # a number over something: never 0
+                return True
+            left = remainder(without_denominators(left), zero)
         return not left
 
     def where(self, value: Sum, sign: int) -> Sum:
@@ -123,10 +125,11 @@ def _holds(op: str, sign: int) -> bool:
 
 
 def remainder(value: Sum, divisor: Sum) -> Sum:
-    """What is left of a value where `divisor` is 0; 0 where it is a multiple of it."""
+    """What is left of a value where `divisor` is 0; 0 where it is a multiple of it.
+
+    Neither is divided by anything.
+    """
     lead = max(divisor, key=_order)
-    if not lead:
-        raise Refused("a number that is not 0 is taken for 0")
     instead = scaled(
         {term: count for term, count in divisor.items() if term != lead}, -1 / divisor[lead]
     )
@@ -141,16 +144,23 @@ def remainder(value: Sum, divisor: Sum) -> Sum:
     return value
 
 
+def without_denominators(value: Sum) -> Sum:
+    """A value times the atoms that it is divided by."""
+    lowest: dict[int, int] = {}
+    for term in value:
+        for atom, exponent in term:
+            lowest[atom] = min(exponent, lowest.get(atom, 0))
+    needed = tuple(sorted((atom, -exponent) for atom, exponent in lowest.items() if exponent < 0))
+    return {joined(term, needed): count for term, count in value.items()} if needed else value
+
+
 def _order(term: Term) -> tuple[int, Term]:
     return sum(exponent for _, exponent in term), term
 
 
 def _divides(part: Term, whole: Term) -> bool:
     powers = dict(whole)
-    return all(
-        exponent <= powers.get(atom, 0) if exponent > 0 else powers.get(atom, 0) <= exponent
-        for atom, exponent in part
-    )
+    return all(exponent <= powers.get(atom, 0) for atom, exponent in part)
 
 
 def signs_in(algebra: Algebra, value: Sum) -> Iterator[Sum]:

@@ -191,10 +191,12 @@ class Tensors:
                     continue
                 one, other = where
                 rest = [f for f in factors if f is not factor]
-                if one != other and max(where) < 0:  # both are the result's
-                    if power == 1:
+                if one != other and max(where) < 0:  # both are the result's: it stays, once
+                    named = {COLUMN: ROW}
+                    made = [(a, p, tuple(named.get(i, i) for i in w)) for a, p, w in rest]
+                    if power == 1 and made == rest:
                         continue
-                    factors = [*rest, (atom, 1, where)]
+                    factors = [*self._merged(made), (atom, 1, where)]
                 elif one == other:
                     factors = rest
                 else:
