@@ -76,10 +76,12 @@ class Pair:
         named, others = (
             {state.name for state in cell.states if state.symbol} for cell in (mine, theirs)
         )
+        # Where a state has no counterpart, the others may not start anywhere: they may hold it.
+        whole = len(mine.states) == len(theirs.states) == len(found.states)
         self.free = {
             name: (other, scale)
             for name, (other, scale) in found.states.items()
-            if name in named and other in others
+            if whole and name in named and other in others
         }
 
     def slots(self, setting: Setting) -> tuple[Slot, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,7 +21,16 @@ from gatec.equivalence.intervals import Balls, bounds, decimal, distance, precis
 from gatec.equivalence.libraries import flint, numpy
 from gatec.equivalence.match import Found
 from gatec.equivalence.parting import parting
-from gatec.equivalence.search import Point, Scores, as_decimal, difference, exactly, find
+from gatec.equivalence.search import (
+    Point,
+    Region,
+    Scores,
+    as_decimal,
+    difference,
+    exactly,
+    explore,
+    find,
+)
 from gatec.equivalence.verdict import Counterexample
 from gatec.ir import Cell
 
@@ -30,6 +39,7 @@ _STEPS = (1, 2, 3, 4, 8)
 _SIZES = 6
 _CANDIDATES = 6
 _EXACTLY = 6  # settings that balls are tried at
+_PLAIN_LEVELS = 3  # numbers up to 10
 _PLACES = 6  # decimals of an output
 
 
@@ -52,36 +62,40 @@ def refute(mine: Cell, theirs: Cell, found: Found) -> Counterexample | None:
     flint()
     pair = Pair(mine, theirs, found)
     try:
-        for point in _points(pair):
+        for scores, point in _points(pair):
             for bits in _BITS:
                 with precision(bits):
                     certified = _certified(pair, point)
                     if certified is not None:
-                        return _counterexample(pair, certified)
+                        return _counterexample(pair, certified, _note(scores, certified.setting))
     except Unsupported:  # a map or a cell with an operator that balls do not have
         pass
     return None
 
 
-def _points(pair: Pair) -> Iterator[Point]:
-    """Points where the cells seem to differ: by float64, then by balls at fewer places."""
-    settings = _settings(pair)
-    for exact in (False, True):
+def _points(pair: Pair) -> Iterator[tuple[Scores, Point]]:
+    """Points where the cells seem to differ, from where a reader likes best to anywhere."""
+    for exact, region in _regions(pair):
         scores = Scores(pair, exact=exact)
-        found = find(pair, scores, settings[:_EXACTLY] if exact else settings)
+        found = find(scores, region)
         if found is not None:
-            yield found
+            yield scores, found
 
 
-def _settings(pair: Pair) -> list[Setting]:
-    """Where to look, the smallest places first."""
+def _regions(pair: Pair) -> Iterator[tuple[bool, Region]]:
+    """In float64 with few steps and plain numbers, then with any; then the same in balls."""
     starts = (True,) if pair.starts_agree else (False, True)
-    return [
-        Setting(sizes, steps, given)
-        for sizes in pair.larger(_SIZES)
-        for steps in _STEPS
-        for given in starts
-    ]
+    sizes = list(pair.larger(_SIZES))
+
+    def settings(places: list[dict[str, int]], longest: int) -> list[Setting]:
+        steps = [steps for steps in _STEPS if steps <= longest]
+        return [Setting(*each) for each in itertools.product(places, steps, starts)]
+
+    plain = Region(settings(sizes[:3], 3), _PLAIN_LEVELS, wild=False)
+    yield False, plain
+    yield False, Region(settings(sizes, max(_STEPS)))
+    yield True, replace(plain, settings=plain.settings[:_EXACTLY])
+    yield True, Region(settings(sizes[:1], 3)[:_EXACTLY])
 
 
 @dataclass(frozen=True)
@@ -118,7 +132,7 @@ def _certified(pair: Pair, point: Point) -> _Certified | None:
 # --- The report -----------------------------------------------------------------------------------
 
 
-def _counterexample(pair: Pair, found: _Certified) -> Counterexample:
+def _counterexample(pair: Pair, found: _Certified, note: str) -> Counterexample:
     """What the reader sees. Call it with the precision set."""
     outputs = [[*run.outputs[-1].reshape(-1)] for run in found.runs]
     return Counterexample(
@@ -129,7 +143,7 @@ def _counterexample(pair: Pair, found: _Certified) -> Counterexample:
         step=found.setting.steps,
         equation=parting(pair, found.setting, found.runs),
         found=pair.found,
-        note=_note(pair, found.setting),
+        note=note,
     )
 
 
@@ -173,13 +187,24 @@ def _nested(value: Array) -> object:
     return [_nested(part) for part in value]
 
 
-def _note(pair: Pair, setting: Setting) -> str:
-    """Why the sizes are no smaller, where they might be."""
+def _note(scores: Scores, setting: Setting) -> str:
+    """What the reader might ask: why no smaller sizes, and what of the usual initial states."""
+    notes = []
+    pair = scores.pair
     smallest = pair.smallest()
-    if setting.sizes == smallest:
-        return ""
-    sizes = ", ".join(f"{name} {count}" for name, count in smallest.items())
-    return f"no plain difference was found at {sizes}"
+    if setting.sizes != smallest:
+        sizes = ", ".join(f"{name} {count}" for name, count in smallest.items())
+        notes.append(f"no plain difference was found at {sizes}")
+    if setting.given and pair.free and not _differs_from_start(scores, setting):
+        notes.append("no difference was found from the initial states of the cells themselves")
+    return "; ".join(notes)
+
+
+def _differs_from_start(scores: Scores, setting: Setting) -> bool:
+    """Whether some difference shows where both cells start as they say."""
+    longest = 2 if scores.exact else max(_STEPS)
+    places = [Setting(setting.sizes, steps, False) for steps in _STEPS if steps <= longest]
+    return any(explore(scores, place, Region(())) is not None for place in places)
 
 
 __all__ = ["best", "refute"]

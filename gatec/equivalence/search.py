@@ -28,6 +28,7 @@ PLAIN = 0.1  # a difference that anyone sees
 _NOISE = 1e-12  # a difference that may be rounding
 _DRAWN = 96  # rows of each kind
 _SHARE = 0.5  # of the largest difference that a simpler point has to keep
+_SMALL_SHARE = 0.01  # where the largest is hardly seen anyway
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,26 @@ def _rounded(scores: Array) -> Array:
 # --- Where to look --------------------------------------------------------------------------------
 
 
-def find(pair: Pair, scores: Scores, settings: Sequence[Setting]) -> Point | None:
-    """The point that is looked for, or None where no difference shows. Raises Unsupported."""
+@dataclass(frozen=True)
+class Region:
+    """Settings, the simplest first, and the numbers that points are made of.
+
+    `levels` of LEVELS; if `wild`, each array at times has a scale of its own.
+    """
+
+    settings: Sequence[Setting]
+    levels: int = len(LEVELS)
+    wild: bool = True
+
+
+def find(scores: Scores, region: Region) -> Point | None:
+    """A point of the region as the reader wants it, or None where no difference shows.
+
+    Raises Unsupported.
+    """
     explored: list[Point] = []
-    for setting in settings:
-        point = _explored(scores, setting)
+    for setting in region.settings:
+        point = explore(scores, setting, region)
         if point is not None:
             explored.append(point)
             if point.score >= PLAIN:
@@ -122,15 +138,22 @@ def find(pair: Pair, scores: Scores, settings: Sequence[Setting]) -> Point | Non
     if not explored:
         return None
     largest = max(point.score for point in explored)
-    enough = min(PLAIN, _SHARE * largest)
+    enough = _enough(largest)
     start = next(point for point in explored if point.score >= enough)
-    return simplified(scores, _climbed(scores, start))
+    return simplified(scores, _climbed(scores, start, region.levels))
 
 
-def _explored(scores: Scores, setting: Setting) -> Point | None:
-    """The best of random rows."""
+def _enough(largest: float) -> float:
+    """What a simpler point has to show, where the largest difference is this."""
+    if largest >= PLAIN:
+        return min(PLAIN, _SHARE * largest)
+    return max(_SMALL_SHARE * largest, min(largest, _NOISE))
+
+
+def explore(scores: Scores, setting: Setting, region: Region) -> Point | None:
+    """The best of random rows; None where no difference shows in them."""
     np = numpy()
-    rows = np.concatenate([*_draws(scores, setting)])
+    rows = np.concatenate([*_draws(scores, setting, region)])
     found = scores(setting, rows)
     index = int(found.argmax())
     if not found[index] > (0 if scores.exact else _NOISE):
@@ -138,19 +161,20 @@ def _explored(scores: Scores, setting: Setting) -> Point | None:
     return Point(setting, rows[index], float(found[index]))
 
 
-def _draws(scores: Scores, setting: Setting) -> Iterator[Array]:
-    """Rows of the plain numbers, and rows in which each array has a scale of its own."""
+def _draws(scores: Scores, setting: Setting, region: Region) -> Iterator[Array]:
+    """Rows of plain numbers, and rows in which each array has a scale of its own."""
     np = numpy()
     slots = scores.pair.slots(setting)
     units = slots[-1].stop if slots else 0
     rng = np.random.default_rng([setting.steps, units])
     count = _DRAWN // 6 if scores.exact else _DRAWN
-    for level in range(len(LEVELS)):
+    for level in range(region.levels):
         yield _from_level(rng, level, (count, units))
-    made = rng.standard_normal((2 * count, units))
-    for slot in slots:
-        made[:, slot.start : slot.stop] *= 10.0 ** rng.uniform(-2, 4, (len(made), 1))
-    yield _short(made)
+    if region.wild:
+        made = rng.standard_normal((2 * count, units))
+        for slot in slots:
+            made[:, slot.start : slot.stop] *= 10.0 ** rng.uniform(-2, 6, (len(made), 1))
+        yield _short(made)
 
 
 def _from_level(rng: Any, level: int, shape: tuple[int, int]) -> Array:
@@ -175,12 +199,12 @@ def _short(rows: Array) -> Array:
 # --- Climbing -------------------------------------------------------------------------------------
 
 
-def _climbed(scores: Scores, start: Point) -> Point:
+def _climbed(scores: Scores, start: Point, levels: int) -> Point:
     """A point of a plain difference, in numbers of the lowest level that has one."""
     setting, reached = start.setting, [start]
     np = numpy()
     units = len(start.row)
-    for level in range(len(LEVELS)):
+    for level in range(levels):
         rng = np.random.default_rng([level, units])
         rows = _from_level(rng, level, (_DRAWN // 6 if scores.exact else 4 * _DRAWN, units))
         found = scores(setting, rows)
@@ -189,9 +213,9 @@ def _climbed(scores: Scores, start: Point) -> Point:
         if point.score >= PLAIN:
             return point
         reached.append(point)
-    reached.append(ascended(scores, setting, start.row, _values(len(LEVELS) - 1)))
+    reached.append(ascended(scores, setting, start.row, _values(levels - 1)))
     largest = max(point.score for point in reached)
-    enough = _SHARE * largest
+    enough = _enough(largest)
     return next(point for point in [*reached[1:], start] if point.score >= enough)
 
 
