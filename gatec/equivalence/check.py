@@ -95,8 +95,7 @@ def _covering(mine: Cell, theirs: Cell, tries: int) -> tuple[Proof | None, bool]
         try:
             for found in Matcher(mine, theirs, budget).search(limits=limits):
                 proof = prove(mine, theirs, found)
-                if proof is not None:
-                    _checked(proof)
+                if proof is not None and _checked(proof):
                     return proof, complete
         except TooLarge:
             return None, False
@@ -104,11 +103,15 @@ def _covering(mine: Cell, theirs: Cell, tries: int) -> tuple[Proof | None, bool]
     return None, complete
 
 
-def _checked(proof: Proof) -> None:
+def _checked(proof: Proof) -> bool:
+    """Whether a proof shows all that it claims; one that is wrong is a defect."""
     try:
         checker.check(proof)
+    except checker.OutOfScope:
+        return False
     except checker.Refused as refusal:
         raise Unsound(f"the proof checker refuses a proof: {refusal}") from refusal
+    return True
 
 
 def _replayed(proof: Proof) -> Replay:
