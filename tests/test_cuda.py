@@ -69,16 +69,6 @@ def test_order_of_threads_does_not_matter(name):
         assert (found[1][key] == value).all(), key
 
 
-@pytest.mark.parametrize("name", ["lstm", "deltanet", "matrix"])
-def test_more_than_a_block(name):
-    """Rows, units and steps beyond tiles and blocks, and none a multiple of them."""
-    sizes = sizes_of(name, 33, 70)
-    case = case_of(name, sizes, 9, 67 if name == "lstm" else 5)
-    wanted = interpreted(program(name).source, sizes, case)
-    got = executed("cuda", built(name), program(name), sizes, case)
-    assert_close(got, wanted, 1e-12)
-
-
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru_v3", "cifg", "slstm", "gru", "mgu"])
 def test_launches_of_a_step(name):
     """A step is one product and one fused kernel, forth and back; a GRU whose reset acts before

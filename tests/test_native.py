@@ -59,6 +59,18 @@ def test_values_and_gradients(name, target, dtype, tolerance, sizes):
     assert_close(got, wanted, tolerance)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 2e-6)])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", ["lstm", "gru", "deltanet", "matrix"])
+def test_beyond_tiles_and_blocks(name, target, dtype, tolerance):
+    """Rows, units and terms of sums beyond every tile and block, and none a multiple of one."""
+    sizes = sizes_of(name, 33, 70)
+    case = case_of(name, sizes, 9, 67 if name in ("lstm", "gru") else 5)
+    wanted = interpreted(program(name).source, sizes, case)
+    got = executed(target, built(name, target), program(name), sizes, case, dtype)
+    assert_close(got, wanted, tolerance)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", TEXTS)
 def test_initial_states_of_the_cell(name, target):

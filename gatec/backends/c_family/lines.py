@@ -32,23 +32,27 @@ def indented(lines: Iterable[str], depth: int = 1) -> list[str]:
     return ["    " * depth + line if line else "" for line in lines]
 
 
-def wrapped(lines: Iterable[str]) -> list[str]:
-    """Lines of at most WIDTH columns where there is a place to cut them; comments stay."""
+def wrapped(lines: Iterable[str], depth: int = 0) -> list[str]:
+    """Lines of at most WIDTH columns where there is a place to cut them; comments stay.
+
+    `depth` is how deep the lines will be indented.
+    """
+    width = WIDTH - 4 * depth
     result: list[str] = []
     for line in lines:
         margin = len(line) - len(line.lstrip())
-        if len(line) <= WIDTH or is_comment(line):
+        if len(line) <= width or is_comment(line):
             result.append(line)
         else:
             goes_on = bool(result) and result[-1].endswith(",")
-            result += _wrap(line[margin:], margin, 0 if goes_on else 4)
+            result += _wrap(line[margin:], margin, 0 if goes_on else 4, width)
     return result
 
 
-def _wrap(code: str, margin: int, more: int) -> list[str]:
+def _wrap(code: str, margin: int, more: int, width: int) -> list[str]:
     lines: list[str] = []
-    while len(code) + margin > WIDTH:
-        cut = _cut(code, WIDTH - margin)
+    while len(code) + margin > width:
+        cut = _cut(code, width - margin)
         if cut is None:
             break
         lines.append(" " * margin + code[:cut].rstrip())

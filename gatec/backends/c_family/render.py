@@ -60,10 +60,10 @@ def files(
     storage = Storage(interface.local)
     kernels = Kernels(program, interface, dialect)
     module = Module(program, interface, dialect, storage, kernels, _kept(program))
-    forward = wrapped(Forward(module).lines())
+    forward = wrapped(Forward(module).lines(), 1)
     backward = list[str]()
     if program.backward is not None:
-        backward = wrapped(Backward(module, program.backward).lines())
+        backward = wrapped(Backward(module, program.backward).lines(), 1)
     code = [line for function in kernels.functions for line in function.lines]
     layout = storage.layout()
     plan, local = program.plan, interface.local
@@ -77,7 +77,7 @@ def files(
         "local": local,
         "size_names": interface.size_names,
         "arrays": list(storage.arrays),
-        "layout": wrapped(layout),
+        "layout": wrapped(layout, 1),
         "chunks": local["chunk"] in used,
         "factor": largest_factor(_shapes(program, storage)),
         "negative": [dim_text(dim) for dim in negative_dims(_shapes(program, storage))],
