@@ -21,8 +21,9 @@ _MODULE = """
 training bias batch_first dropout bidirectional num_layers hidden_size input_size cell path
 parameters buffers modules children named_parameters state_dict load_state_dict register_buffer
 register_parameter add_module apply cuda cpu xpu half double bfloat16 to to_empty train eval
-requires_grad_ zero_grad share_memory extra_repr reset_parameters get_parameter compile call_super_init
-dump_patches T_destination ipu mtia register_module set_extra_state get_extra_state directions
+requires_grad_ zero_grad share_memory extra_repr reset_parameters get_parameter compile
+call_super_init dump_patches T_destination ipu mtia register_module set_extra_state
+get_extra_state directions
 """
 _C = """
 alignas alignof asm auto char const const_cast constexpr decltype default delete do double
@@ -32,8 +33,9 @@ static static_assert static_cast struct switch template this thread_local throw 
 typeid typename typeof union unsigned using virtual void volatile wchar_t char8_t char16_t char32_t
 concept requires co_await co_return co_yield and_eq bitand bitor compl not_eq or_eq xor xor_eq
 size_t ssize_t ptrdiff_t int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t intptr_t
-uintptr_t NULL EOF I complex imaginary linux unix i386 errno assert stdin stdout stderr main INFINITY
-NAN HUGE_VAL FILE offsetof memcpy memset memmove malloc free calloc realloc exit abort printf
+uintptr_t NULL EOF I complex imaginary linux unix i386 errno assert stdin stdout stderr main
+INFINITY NAN HUGE_VAL FILE offsetof memcpy memset memmove malloc free calloc realloc exit abort
+printf
 acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs
 fdim floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2
 logb lrint lround modf nan nearbyint nextafter pow remainder remquo rint round scalbln scalbn sin
@@ -41,6 +43,8 @@ sinh sqrt tan tanh tgamma trunc sigmoid softplus sign relu gamma signgam
 j0 j1 jn y0 y1 yn isnan isinf isfinite signbit labs abs div ldiv index rindex time clock signal
 threadIdx blockIdx blockDim gridDim warpSize dim3 float2 float3 float4 double2 int2 int3 int4
 cudaStream_t stream real workspace sizes status grads inputs outputs
+BUFSIZ NZERO NFDBITS MAXFLOAT SNAN SNANF SNANL WNOHANG WNOWAIT WEXITED WSTOPPED WCONTINUED WUNTRACED
+L_tmpnam L_ctermid L_cuserid P_tmpdir math_errhandling CUDARTAPI
 """
 _SINGLE_PRECISION = frozenset(
     name + suffix
@@ -50,9 +54,10 @@ _SINGLE_PRECISION = frozenset(
 )
 RESERVED = frozenset(_PYTHON.split() + _MODULE.split() + _C.split()) | _SINGLE_PRECISION
 
-# What generated code appends to a name, or puts before it.
+# What generated code appends to a name, or puts before it, and how macros of libraries look.
 _TAKEN = re.compile(
-    r"(_prev|_l\d+|_reverse|_size|_t)$|^(grad|carry|gatec|GATEC|np|torch|M_PI|M_E|FP|INT)_|^M_(PI|E)$|__|^_"
+    r"(_prev|_l\d+|_reverse|_size|_t)$|^(grad|carry|gatec|GATEC|np|torch|M_PI|M_E|FP|INT)_|__|^_"
+    r"|^M_([12]_)?(PI|E|LN|LOG|SQRT)|^(cuda|CUDA)|^[A-Z][A-Z0-9]+(_[A-Z0-9]+)+$|^SNANF\d"
 )
 _MAX_LENGTH = 48
 
