@@ -19,7 +19,7 @@ LAYERS = [
     ["source", "parse", "resolve", "interpret", "adjoint", "passes", "analyse", "show_ir"],
     ["backends", "equivalence", "runtime", "native", "loader", "files", "outputs"],
     ["compiler"],
-    ["show", "show_latex", "show_svg", "show_text", "api"],
+    ["show", "show_latex", "show_svg", "show_text", "api", "checking"],
     ["console", "commands", "notebook"],
     ["cli", "__main__"],
 ]
@@ -31,6 +31,7 @@ ALLOWED = {
     "jinja2": {"backends.emitter"},
     "torch": {"runtime", "equivalence"},
     "numpy": {"runtime", "equivalence", "interpret"},
+    "flint": {"equivalence"},
     "IPython": {"notebook"},
 }
 

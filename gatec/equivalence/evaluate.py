@@ -250,7 +250,7 @@ class Runner:
         *,
         steps: int,
         keep: bool = False,
-        instead: Mapping[str, Array] | None = None,
+        instead: Mapping[str, Sequence[Array]] | None = None,
     ) -> Run:
         """Run over a sequence. Raises Unsupported where the domain lacks an operator.
 
@@ -258,7 +258,7 @@ class Runner:
         inputs  name -> one (B, *shape) per step
         states  name -> (B, *shape) before the first step; those left out start where the cell
                 says
-        instead equation -> a value in place of its own, at every step
+        instead equation -> a value per step, in place of its own
         """
         evaluator = Evaluator(domain, sizes)
         now = {
@@ -267,7 +267,7 @@ class Runner:
             else start(evaluator, state, params)
             for state in self.cell.states
         }
-        made = Run([], [], [now], [])
+        made, put = Run([], [], [now], []), instead or {}
         for t in range(steps):
             values: dict[str, Array] = {}
             kept: dict[str, dict[Expr, Array]] = {}
@@ -280,7 +280,7 @@ class Runner:
             leaf = partial(_looked_up, tables)
             for name, order in self.orders:
                 nodes = evaluator.nodes(order, leaf)
-                values[name] = (instead or {}).get(name, nodes[order[-1]])
+                values[name] = put[name][t] if name in put else nodes[order[-1]]
                 if keep:
                     kept[name] = nodes
             now = {state.name: values[state.update] for state in self.cell.states}

@@ -8,12 +8,12 @@ with the other's value in its place, the results of the step agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from gatec.equivalence.evaluate import Array, Floats, Run, primitive
-from gatec.equivalence.instances import Pair, Setting
+from gatec.equivalence.instances import Pair, Setting, Values
 from gatec.equivalence.intervals import apart, ball
 from gatec.equivalence.libraries import numpy
 from gatec.expr import Apply
@@ -21,7 +21,7 @@ from gatec.ir import Equation
 from gatec.ops import OPS, Kind
 from gatec.passes.common import nodes, refs
 
-_ROWS = 16
+_ROWS, _STEPS = 16, 3
 _CLOSE = 1e-9
 
 
@@ -162,34 +162,35 @@ def _functions(equation: Equation) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Both cells at the first step of random instances, in float64."""
+    """The equations of both cells at the first steps of random instances, in float64."""
 
     pair: Pair
     setting: Setting
-    rows: Array
-    mine: Mapping[str, Array]
-    theirs: Mapping[str, Array]
+    values: Values
+    mine: Sequence[Mapping[str, Array]]
+    theirs: Sequence[Mapping[str, Array]]
 
     @classmethod
     def of(cls, pair: Pair, setting: Setting) -> _Sample:
         np = numpy()
-        setting = Setting(setting.sizes, 1, setting.given)
+        setting = Setting(setting.sizes, _STEPS, setting.given)
         slots = pair.slots(setting)
         units = slots[-1].stop if slots else 0
         rows = np.random.default_rng(2).standard_normal((_ROWS, units))
-        one, other = pair.run(Floats(), setting, pair.values(Floats(), setting, rows))
-        return cls(pair, setting, rows, one.equations[0], other.equations[0])
+        values = pair.values(Floats(), setting, rows)
+        one, other = pair.run(Floats(), setting, values)
+        return cls(pair, setting, values, one.equations, other.equations)
 
     def agrees(self, match: Match) -> bool:
-        """Whether the values correspond at half of the instances or more."""
-        return self._share(self.mine[match.mine], match) >= 0.5
+        """Whether the values of the first step correspond at half of the instances or more."""
+        return self._share(self.mine[0], match, 0) >= 0.5
 
-    def _share(self, mine: Array, match: Match) -> float:
+    def _share(self, mine: Mapping[str, Array], match: Match, step: int) -> float:
         """At how many of the instances the values correspond."""
         np = numpy()
-        wanted = match.of(self.theirs[match.theirs], float)
+        wanted = match.of(self.theirs[step][match.theirs], float)
         shape = (_ROWS, *wanted.shape[1:])
-        one, other = np.broadcast_to(mine, shape), np.broadcast_to(wanted, shape)
+        one, other = np.broadcast_to(mine[match.mine], shape), np.broadcast_to(wanted, shape)
         close = np.isclose(one, other, rtol=_CLOSE, atol=_CLOSE).reshape(_ROWS, -1)
         return float(close.all(axis=1).mean())
 
@@ -197,15 +198,17 @@ class _Sample:
         """Whether all results agree once mine has the other's values in these equations."""
         if not matches:
             return False
-        values = self.pair.values(Floats(), self.setting, self.rows)
         made = self.pair.runners[0].run(
             Floats(),
             self.setting.sizes,
-            values.mine,
-            values.inputs,
-            values.mine_states,
-            steps=1,
-            instead={m.mine: m.of(self.theirs[m.theirs], float) for m in matches},
+            self.values.mine,
+            self.values.inputs,
+            self.values.mine_states,
+            steps=_STEPS,
+            instead={m.mine: [m.of(t[m.theirs], float) for t in self.theirs] for m in matches},
         )
-        mended = made.equations[0]
-        return all(self._share(mended[r.mine], r) >= 0.5 for r in _results(self.pair))
+        return all(
+            self._share(mended, result, step) >= 0.5
+            for step, mended in enumerate(made.equations)
+            for result in _results(self.pair)
+        )
