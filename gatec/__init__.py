@@ -4,6 +4,7 @@
     LSTM = gatec.load("lstm").LSTM            # a torch.nn.Module class
     code = gatec.compile("cell.gate", "numpy")  # the text of a module
     print(gatec.parse("h_t = tanh(W x_t + U h_{t-1} + b)"))
+    print(gatec.check("my_gru.gate", "gru"))  # is it torch.nn.GRU?
 
 In a notebook, `%load_ext gatec` gives the cell magic `%%gate`.
 """
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from gatec.api import compile, load, parse
+    from gatec.api import check, compile, load, parse
     from gatec.errors import GatecError
 
-__all__ = ["GatecError", "__version__", "compile", "load", "parse"]
+__all__ = ["GatecError", "__version__", "check", "compile", "load", "parse"]
 
 
 def __getattr__(name: str) -> Any:

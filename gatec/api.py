@@ -1,4 +1,4 @@
-"""The Python interface: `gatec.load`, `gatec.compile`, `gatec.parse`.
+"""The Python interface: `gatec.load`, `gatec.compile`, `gatec.parse`, `gatec.check`.
 
 A spec is what the command line takes (a file, `FILE#CELL`, `doc:torch.nn:GRU`, the name of a
 shipped spec), a path, or the equations themselves as text.
@@ -7,14 +7,16 @@ shipped spec), a path, or the equations themselves as text.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from gatec import compiler, source
-from gatec.errors import Diagnostic, GatecError
+from gatec import compiler
 from gatec.resolve import Resolution
 from gatec.show_latex import align
+
+if TYPE_CHECKING:
+    from gatec.equivalence.comparison import Comparison
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +51,7 @@ class Parsed(Resolution):
 
 def parse(spec: str | os.PathLike[str], *, cell: str | None = None) -> Parsed:
     """What a spec means. Raises GatecError with every error of the text."""
-    return Parsed.of(compiler.front(_unit(spec, cell).document))
+    return Parsed.of(compiler.front(compiler.single(spec, cell).document))
 
 
 def compile(
@@ -61,7 +63,7 @@ def compile(
 
     Raises GatecError for a bad spec, ValueError for an unknown target.
     """
-    files = _generate(_unit(spec, cell), target)
+    files = _generate(compiler.single(spec, cell), target)
     return next(iter(files.values())) if len(files) == 1 else files
 
 
@@ -78,9 +80,27 @@ def load(
         raise ValueError(f"only the targets torch and numpy can be imported, not {target!r}")
     from gatec import loader
 
-    unit = _unit(spec, cell)
+    unit = compiler.single(spec, cell)
     (text,) = _generate(unit, target).values()
     return loader.module(text, unit.stem)
+
+
+def check(
+    spec: str | os.PathLike[str], against: str | os.PathLike[str], *, cell: str | None = None
+) -> Comparison:
+    """Whether two cells are the same function of inputs and initial states, and why.
+
+    against  a spec as well; or "lstm", "gru", "rnn" for the cells as torch computes them; or
+             "module:package.module:Class" for an `nn.Module`
+
+    Printed, the result is the report of `gatec check`: `result.kind` is the verdict, `result.same`
+    the answer (None: undecided), and `result.verdict` holds the maps and proofs.
+
+    Raises GatecError for a bad spec, and where NumPy or python-flint is not installed.
+    """
+    from gatec import checking
+
+    return checking.compare(spec, against, cell)
 
 
 def _generate(unit: compiler.Unit, target: str) -> dict[str, str]:
@@ -88,19 +108,3 @@ def _generate(unit: compiler.Unit, target: str) -> dict[str, str]:
 
     targets = backends.targets() if target == "all" else [target]
     return dict(compiler.compile_unit(unit, targets).files)
-
-
-def _unit(spec: str | os.PathLike[str], cell: str | None) -> compiler.Unit:
-    """The one cell that a spec means, or an error that names the cells to choose from."""
-    text = os.fspath(spec)
-    if isinstance(spec, str) and re.search(r"[\n=]", text):
-        documents = source.read_text(text, cell=cell)
-        units = [compiler.Unit("<text>", d, compiler.safe_stem(d.stem)) for d in documents]
-    else:
-        units = compiler.units(text, cell)
-    if len(units) > 1:
-        names = ", ".join(unit.document.name for unit in units)
-        hint = f"name one: cell={units[0].document.name!r}"
-        message = f"there are {len(units)} cells here: {names}"
-        raise GatecError(Diagnostic("E0712", message, file=units[0].spec, hint=hint))
-    return units[0]

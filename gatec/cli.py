@@ -20,6 +20,7 @@ _USAGE = """\
 usage: gatec COMMAND …
 
   compile SPEC…   write NumPy, PyTorch, C or CUDA-C code for the cells of a spec
+  check SPEC      whether a cell is the same function as another, with proof or counterexample
   show SPEC       what gatec understood: equations, states, shapes, costs
   list            the specs that come with gatec
   new NAME        start a spec of your own
@@ -43,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("the following arguments are required: ")
-        if message in ("SPEC", "NAME"):
+        if message in ("SPEC", "NAME", "--against", "SPEC, --against"):
             message = f"{message} is missing"
         raise UsageError(f"{message}\n{self.format_usage().rstrip()}")
 
@@ -95,6 +96,28 @@ def _compile() -> _Parser:
     return parser
 
 
+def _check() -> _Parser:
+    parser = _Parser(
+        "check",
+        "Say whether two cells are the same function, up to a map of parameters: prove it, or show "
+        "where they part. Exit code: 0 the same, 1 not, 3 undecided.",
+    )
+    parser.add_argument("spec", metavar="SPEC", help="a file, -, FILE#CELL, doc:… or name")
+    parser.add_argument(
+        "--against",
+        metavar="OTHER",
+        required=True,
+        help="another SPEC; lstm, gru or rnn as torch computes them; or module:pkg.mod:Class",
+    )
+    parser.add_argument("--cell", metavar="NAME", help=_CELL)
+    parser.add_argument("--proof", action="store_true", help="print every step of the proofs")
+    parser.add_argument("--json", action="store_true", help="everything as JSON")
+    parser.add_argument(
+        "-o", "--output", metavar="REPORT", help="write the report: a .html, .md, .txt or .json"
+    )
+    return parser
+
+
 def _show() -> _Parser:
     parser = _Parser("show", "Print what gatec understood of a spec.")
     parser.add_argument("spec", metavar="SPEC", help="a file, -, FILE#CELL, doc:… or name")
@@ -126,6 +149,7 @@ def _new() -> _Parser:
 
 _COMMANDS: dict[str, Callable[[], _Parser]] = {
     "compile": _compile,
+    "check": _check,
     "show": _show,
     "list": _list,
     "new": _new,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +124,53 @@ def _print(made: list[Any], as_json: bool) -> int:
     else:
         console.out("\n".join(f"==> {name} <==\n{text}" for name, text in texts), raw=True)
     return DONE
+
+
+# --- check ----------------------------------------------------------------------------------------
+
+_REPORTS = {".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".txt": "text"}
+
+
+def check_(options: Namespace) -> int:
+    """`gatec check`: the report on two cells, printed or written; the exit code is the answer."""
+    from gatec import checking, files
+
+    path = Path(options.output) if options.output not in (None, "-") else None
+    sources = [Path(spec.split("#")[0]) for spec in (options.spec, options.against)]
+    if path is not None:
+        _check_report(path)
+        files.allowed([path], sources)  # asked now: the comparison may take a while
+    found = checking.compare(options.spec, options.against, options.cell)
+    if path is not None:
+        files.write({path: _report(found, path).encode()}, sources=sources)
+    if options.json:
+        console.out_json(found.as_json())
+    elif path is not None:
+        console.out(f"{found.kind}: {found.headline}\n-> {path}\n")
+    else:
+        colour = console.has_colour(sys.stdout)
+        console.out(found.text(proof=options.proof, colour=colour))
+    return found.exit_code
+
+
+def _check_report(path: Path) -> None:
+    if path.suffix.lower() not in (*_REPORTS, ".json"):
+        hint = f"for example -o {path.stem or 'report'}.html"
+        message = f"a report is a .html, .md, .txt or .json, not {path.suffix or 'a file without'}"
+        raise _error("E0716", message, hint)
+
+
+def _report(found: Any, path: Path) -> str:
+    """The report in the form that the file's name asks for."""
+    match _REPORTS.get(path.suffix.lower(), "json"):
+        case "md":
+            return str(found.markdown())
+        case "html":
+            return str(found.html())
+        case "text":
+            return str(found.text(proof=True))
+        case _:
+            return json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n"
 
 
 # --- show -----------------------------------------------------------------------------------------

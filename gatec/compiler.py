@@ -5,6 +5,7 @@ spec -> source.read -> parse -> resolve -> passes.plan -> adjoint.derive -> a ba
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -37,6 +38,26 @@ def units(spec: str, cell: str | None = None) -> list[Unit]:
     """
     documents = source.read(spec, cell)
     return [Unit(spec, document, safe_stem(document.stem)) for document in documents]
+
+
+def single(spec: str | os.PathLike[str], cell: str | None = None) -> Unit:
+    """The one cell that a spec, a path or the equations themselves mean.
+
+    Raises GatecError, with the cells to choose from where there are several.
+    """
+    text = os.fspath(spec)
+    if isinstance(spec, str) and re.search(r"[\n=]", text):
+        documents = source.read_text(text, cell=cell)
+        found = [Unit("<text>", document, safe_stem(document.stem)) for document in documents]
+    else:
+        found = units(text, cell)
+    if len(found) > 1:
+        first, *_ = names = [unit.document.name for unit in found]
+        is_file = found[0].spec not in ("-", "<text>")
+        hint = f"name one: {found[0].spec}#{first}" if is_file else f"name one: cell={first!r}"
+        message = f"there are {len(found)} cells here: {', '.join(names)}"
+        raise GatecError(Diagnostic("E0712", message, file=found[0].spec, hint=hint))
+    return found[0]
 
 
 # --- Stages ---------------------------------------------------------------------------------------

@@ -31,11 +31,7 @@ def write(
 
     Raises GatecError with every reason for a refusal; nothing is written then.
     """
-    sources = tuple(sources)
-    found = [_refusal(path, sources, guard) for path in files]
-    refusals = [diagnostic for diagnostic in found if diagnostic]
-    if refusals:
-        raise GatecError(refusals)
+    allowed(files, sources, guard=guard)
     places = {_place(path): content for path, content in files.items()}
     regular = {path: text for path, text in places.items() if not _is_device(path)}
     _write_regular(regular)
@@ -43,6 +39,15 @@ def write(
         if path not in regular:
             with _reported(path):
                 path.write_bytes(content)
+
+
+def allowed(paths: Iterable[Path], sources: Iterable[Path] = (), *, guard: bool = False) -> None:
+    """Raises what `write` would refuse, as far as a look at the folders tells."""
+    sources = tuple(sources)
+    found = [_refusal(path, sources, guard) for path in paths]
+    refusals = [diagnostic for diagnostic in found if diagnostic]
+    if refusals:
+        raise GatecError(refusals)
 
 
 def _refusal(path: Path, sources: Iterable[Path], guard: bool) -> Diagnostic | None:

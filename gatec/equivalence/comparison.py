@@ -53,6 +53,13 @@ class Comparison:
         """0 the same function, 1 not, 3 undecided."""
         return self.verdict.exit_code
 
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence."""
+        from gatec.equivalence.report.sentences import headline
+
+        return headline(self)
+
     def text(self, *, proof: bool = False, colour: bool = False) -> str:
         """The report for a terminal, with all steps of a proof where they are asked for."""
         from gatec.equivalence.report import as_text
