@@ -115,6 +115,9 @@ class Writer:
         self.primed: list[str] = []  # the states, where primes mark their new values
         self.square = False
         self.reads_input = False
+        # What a matrix says to be a vector; without one, a text may as well mean scalars.
+        self.certain: set[str] = set()
+        self.is_certain = False
 
     def pick(self, *options: Any) -> Any:
         return self.draw(st.sampled_from(options))
@@ -132,6 +135,7 @@ class Writer:
         bases = {2: "WUVR", 1: "bpw", 0: ("alpha", "lambda", "eta")}[len(shape)]
         name = self.notation.parameter(self.pick(*bases), len(self.params))
         self.params[name.mangled] = dims or ",".join(shape)
+        self.is_certain |= len(shape) == 2
         text = self.notation.spell(name)
         return Term(text, ATOM, shape, lambda env: env.params[name.mangled], False)
 
@@ -143,6 +147,7 @@ class Writer:
     def variable(self, name: str) -> Term:
         """A quantity computed earlier at this step."""
         self.used.add(name)
+        self.is_certain |= name in self.certain
         text = self.notation.current(self.names[name], name in self.primed)
         return Term(text, ATOM, self.shapes[name], lambda env: env.now[name], False)
 
@@ -409,6 +414,10 @@ class Writer:
         )
 
     def define(self, name: str, term: Term) -> tuple[str, Value, str]:
+        if not self.is_certain and term.shape == "h":
+            term = self.add(term, self.matvec(self.param("hx"), self.input()))
+        self.certain.add(name)
+        self.is_certain = False
         self.defined.append(name)
         left = self.notation.current(self.names[name], name in self.primed)
         return name, term.value, f"{left} = {term.text}"

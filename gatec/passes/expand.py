@@ -2,7 +2,7 @@
 
 An operand that a definition reads more than once, and that is more than a name, gets its own
 equation first, so nested functions never multiply the size of the cell. Small whole powers
-become products, and the power one half a square root.
+become products, the power one half a square root, and the square of a square root its operand.
 """
 
 from __future__ import annotations
@@ -58,6 +58,12 @@ class _Expansion:
         if exponent.value == Fraction(1, 2):
             return call("sqrt", base)
         count = exponent.value
+        if isinstance(base, Apply) and base.op == "sqrt" and count.denominator == 1:
+            # The square of a norm has a derivative at 0, where the norm has none.
+            if count == 2:
+                return base.args[0]
+            if count % 2 == 0:
+                return self._power(Apply("pow", (base.args[0], Const(count / 2))))
         if count.denominator != 1 or not 1 <= abs(count) <= _LARGEST_PRODUCT:
             return node
         if not is_leaf(base) and abs(count) > 1:

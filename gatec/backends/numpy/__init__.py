@@ -12,7 +12,6 @@ from gatec.backends import text
 from gatec.backends.emitter import render
 from gatec.backends.numpy.arguments import Arguments, named_words, words
 from gatec.backends.numpy.backward import BackwardFunction
-from gatec.backends.numpy.equations import one
 from gatec.backends.numpy.forward import Run, step
 from gatec.backends.numpy.init import Init
 from gatec.backends.numpy.library import HELPERS, NumPy
@@ -62,7 +61,7 @@ def _module(program: Program) -> str:
     }
     if program.backward is not None:
         backward = BackwardFunction(plan, program.backward, private, helpers)
-        unpacked = f"{', '.join(run.saved())}{',' if len(run.saved()) == 1 else ''} = saved"
+        unpacked = f"{', '.join(run.saved())} = saved"
         head = arguments.head("backward", "state", "grad_outputs", "grad_state=None")
         values["backward"] = {
             "head": _lines([head], 0),
@@ -95,6 +94,3 @@ def _words(plan: Cell, *lead: str) -> list[str]:
     """What the arguments are, for a docstring."""
     found = f"{named_words(plan.inputs, *lead)}; state: {named_words(plan.states, lead[-1])}."
     return text.wrap(found, text.WIDTH - 4)
-
-
-__all__ = ["generate", "one"]
