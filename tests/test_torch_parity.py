@@ -72,12 +72,17 @@ def suffixes(module):
         yield from [f"_l{layer}", f"_l{layer}_reverse"][: 1 + module.bidirectional]
 
 
+def ours(suffix):
+    """The suffix of our names for torch's: the first layer's names are the equations' own."""
+    return suffix.replace("_l0", "")
+
+
 def stacked(module, suffix):
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     return [getattr(module, name + suffix, None) for name in names]
 
 
-def copy_weights(name, theirs, ours):
+def copy_weights(name, theirs, made):
     bias = theirs.bias
     with torch.no_grad():
         for suffix in suffixes(theirs):
@@ -86,10 +91,10 @@ def copy_weights(name, theirs, ours):
                 values[2:] = [torch.zeros_like(values[0][:, 0])] * 2
             for key, value in WEIGHTS[name](*values).items():
                 if bias or not key.startswith("b"):
-                    getattr(ours, key + suffix).copy_(value)
+                    getattr(made, key + ours(suffix)).copy_(value)
 
 
-def check_weight_gradients(name, theirs, ours):
+def check_weight_gradients(name, theirs, made):
     for suffix in suffixes(theirs):
         grads = [None if value is None else value.grad for value in stacked(theirs, suffix)]
         if name == "lstm":
@@ -99,7 +104,7 @@ def check_weight_gradients(name, theirs, ours):
             grads[2:] = [torch.zeros_like(grads[0][:, 0])] * 2
         for key, wanted in WEIGHTS[name](*grads).items():
             if theirs.bias or not key.startswith("b"):
-                got = getattr(ours, key + suffix).grad
+                got = getattr(made, key + ours(suffix)).grad
                 assert difference(got.numpy(), wanted.numpy()) <= TOLERANCE, key + suffix
 
 
@@ -107,9 +112,9 @@ def pair(name, **keywords):
     """torch's module and ours, with the same weights, in double precision."""
     torch.manual_seed(0)
     theirs = THEIRS[name](INPUT, HIDDEN, dtype=torch.float64, **keywords)
-    ours = module_class(name)(INPUT, HIDDEN, dtype=torch.float64, **keywords)
-    copy_weights(name, theirs, ours)
-    return theirs, ours
+    made = module_class(name)(INPUT, HIDDEN, dtype=torch.float64, **keywords)
+    copy_weights(name, theirs, made)
+    return theirs, made
 
 
 def states_of(name, module, batch):
@@ -139,13 +144,13 @@ def loss_of(outputs, state):
     return total
 
 
-def compare(name, theirs, ours, make_input, with_state, read_output=lambda output: output):
+def compare(name, theirs, made, make_input, with_state, read_output=lambda output: output):
     """Runs both on one input and compares everything, forward and backward."""
     batch = BATCH
     x_theirs, x_ours = make_input(), make_input()
     first, second = states_of(name, theirs, batch) if with_state else (None, None)
     results = []
-    for module, x, state in ((theirs, x_theirs, first), (ours, x_ours, second)):
+    for module, x, state in ((theirs, x_theirs, first), (made, x_ours, second)):
         output, last = module(x["given"], state)
         output = read_output(output)
         loss_of(output, last).backward()
@@ -158,7 +163,7 @@ def compare(name, theirs, ours, make_input, with_state, read_output=lambda outpu
     if with_state:
         for a, b in zip(tensors(second), tensors(first), strict=True):
             close(a.grad, b.grad)
-    check_weight_gradients(name, theirs, ours)
+    check_weight_gradients(name, theirs, made)
 
 
 def plain_input(shape):
@@ -185,9 +190,9 @@ def plain_input(shape):
 )
 @pytest.mark.parametrize("name", list(THEIRS))
 def test_module(name, keywords, with_state):
-    theirs, ours = pair(name, dropout=0.0, **keywords)
+    theirs, made = pair(name, dropout=0.0, **keywords)
     shape = (BATCH, STEPS, INPUT) if keywords.get("batch_first") else (STEPS, BATCH, INPUT)
-    compare(name, theirs, ours, plain_input(shape), with_state)
+    compare(name, theirs, made, plain_input(shape), with_state)
 
 
 @pytest.mark.parametrize("lengths", [(6, 4, 4, 1), (2, 6, 1, 5)], ids=["sorted", "unsorted"])
@@ -195,7 +200,7 @@ def test_module(name, keywords, with_state):
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("name", list(THEIRS))
 def test_packed(name, bidirectional, batch_first, lengths):
-    theirs, ours = pair(name, num_layers=2, bidirectional=bidirectional, batch_first=batch_first)
+    theirs, made = pair(name, num_layers=2, bidirectional=bidirectional, batch_first=batch_first)
     in_order = list(lengths) == sorted(lengths, reverse=True)
     make_plain = plain_input((BATCH, STEPS, INPUT) if batch_first else (STEPS, BATCH, INPUT))
 
@@ -206,15 +211,15 @@ def test_packed(name, bidirectional, batch_first, lengths):
         )
         return {"leaf": leaf, "given": packed}
 
-    compare(name, theirs, ours, make, True, lambda output: pad_packed_sequence(output)[0])
+    compare(name, theirs, made, make, True, lambda output: pad_packed_sequence(output)[0])
 
 
 @pytest.mark.parametrize("name", list(THEIRS))
 def test_unbatched(name):
-    theirs, ours = pair(name, num_layers=2)
+    theirs, made = pair(name, num_layers=2)
     x = torch.randn(STEPS, INPUT, dtype=torch.float64)
     want, want_last = theirs(x)
-    got, got_last = ours(x)
+    got, got_last = made(x)
     close(got, want)
     for a, b in zip(tensors(got_last), tensors(want_last), strict=True):
         close(a, b)
@@ -246,14 +251,14 @@ def test_documentation(kind, tmp_path):
     module = build("torch", made, tmp_path)
     torch.manual_seed(0)
     theirs = getattr(nn, kind)(INPUT, HIDDEN, dtype=torch.float64)
-    ours = getattr(module, kind)(INPUT, HIDDEN, dtype=torch.float64)
+    cell = getattr(module, kind)(INPUT, HIDDEN, dtype=torch.float64)
     copied = documented_weights(kind, theirs)
-    assert {name.removesuffix("_l0") for name, _ in ours.named_parameters()} == set(copied)
+    assert {name for name, _ in cell.named_parameters()} == set(copied)
     with torch.no_grad():
         for name, value in copied.items():
-            getattr(ours, f"{name}_l0").copy_(value)
+            getattr(cell, name).copy_(value)
     x = torch.randn(STEPS, BATCH, INPUT, dtype=torch.float64)
-    got, got_last = ours(x)
+    got, got_last = cell(x)
     if not kind.endswith("Cell"):
         want, want_last = theirs(x)
     else:
