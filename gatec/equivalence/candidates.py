@@ -19,9 +19,8 @@ _TRIES = 300
 
 def candidates(mine: Cell, theirs: Cell) -> Iterator[Found]:
     """Different maps from the parameters of `theirs` to those of `mine`, the likeliest first."""
-    states = _states(mine, theirs)
     seen: list[dict[str, Expr]] = []
-    for found in (*_partial(mine, theirs), *_plain(mine, theirs, states)):
+    for found in (*_partial(mine, theirs), *by_name(mine, theirs)):
         if found.params not in seen:
             seen.append(dict(found.params))
             yield found
@@ -59,8 +58,9 @@ def _partial(mine: Cell, theirs: Cell) -> Iterator[Found]:
         yield Found(found.states, params, found.gates)
 
 
-def _plain(mine: Cell, theirs: Cell, states: dict[str, tuple[str, Fraction]]) -> Iterator[Found]:
-    yield Found(states, filled(mine.params, theirs.params, {}))
+def by_name(mine: Cell, theirs: Cell) -> Iterator[Found]:
+    """The map from every parameter and state to that of the same name, else the next in order."""
+    yield Found(_states(mine, theirs), filled(mine.params, theirs.params, {}))
 
 
 def filled(

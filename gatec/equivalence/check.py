@@ -7,14 +7,16 @@ the ground of a map has been checked by `checker.py` and replayed in float64 fir
 
 from __future__ import annotations
 
+from itertools import chain
+
 from gatec.equivalence import checker, fingerprint, numeric, refute
-from gatec.equivalence.candidates import candidates
-from gatec.equivalence.match import Budget, Matcher
+from gatec.equivalence.candidates import by_name, candidates
+from gatec.equivalence.match import Budget, Found, Matcher
 from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.prepare import prepared as simplified
 from gatec.equivalence.proof import Proof, prove
 from gatec.equivalence.sides import renamed
-from gatec.equivalence.verdict import Counterexample, Kind, Replay, Verdict
+from gatec.equivalence.verdict import Fingerprint, Kind, Replay, Verdict
 from gatec.expr import Ref, Shape, shape_text
 from gatec.ir import Cell
 
@@ -38,21 +40,23 @@ def check(mine: Cell, theirs: Cell, *, tries: int = TRIES) -> Verdict:
         return Verdict(Kind.DIFFERENT, *names, basis="certified", reason=reason)
     covers, tried = _covering(one, other, tries)
     covered, tried_back = _covering(other, one, tries)
-    searched = _family(tried and tried_back)
-    replays = tuple(
-        _replayed(proof) for proof in (covers, covered) if proof is not None and not proof.limits
-    )
-    proofs = {"covers": covers, "covered": covered, "replays": replays, "searched": searched}
-    exact = [proof is not None and not proof.limits for proof in (covers, covered)]
-    if all(exact):
+    complete = tried and tried_back
+    if covers is None and covered is None:
+        return _without_map(one, other, names, tries, complete)
+    if covers is not None and covered is not None:
         kind = Kind.IDENTICAL if _is_identity(covers) else Kind.EQUAL
-        return Verdict(kind, *names, basis="exact", **proofs)
-    if any(exact):
-        kind = Kind.GENERALISATION if exact[0] else Kind.SPECIAL_CASE
-        return Verdict(kind, *names, basis="exact", **proofs)
-    if covers is not None or covered is not None:
-        return Verdict(Kind.LIMIT_CASE, *names, basis="limit", **proofs)
-    return _without_proof(one, other, names, searched)
+    else:
+        kind = Kind.GENERALISATION if covers is not None else Kind.SPECIAL_CASE
+    replays = tuple(_replayed(proof) for proof in (covers, covered) if proof is not None)
+    return Verdict(
+        kind,
+        *names,
+        basis="exact",
+        covers=covers,
+        covered=covered,
+        replays=replays,
+        searched=_family(complete),
+    )
 
 
 def prepared(mine: Cell, theirs: Cell) -> tuple[Cell, Cell]:
@@ -87,20 +91,41 @@ def _family(complete: bool) -> tuple[str, ...]:
     return FAMILY if complete else (*FAMILY, "the search stopped at its budget")
 
 
-def _covering(mine: Cell, theirs: Cell, tries: int) -> tuple[Proof | None, bool]:
+def _covering(
+    mine: Cell, theirs: Cell, tries: int, *, limits: bool = False
+) -> tuple[Proof | None, bool]:
     """A proof that `theirs` is `mine` under some map, and whether the search came to its end."""
-    complete = True
-    for limits in (False, True):
-        budget = Budget(tries)
-        try:
-            for found in Matcher(mine, theirs, budget).search(limits=limits):
-                proof = prove(mine, theirs, found)
-                if proof is not None and _checked(proof):
-                    return proof, complete
-        except TooLarge:
-            return None, False
-        complete = complete and budget.left >= 0
-    return None, complete
+    budget = Budget(tries)
+    bijection = len(mine.states) == len(theirs.states)
+    first = by_name(mine, theirs) if bijection and not limits else ()
+    try:
+        for found in chain(first, Matcher(mine, theirs, budget).search(limits=limits)):
+            proof = prove(mine, theirs, found)
+            if proof is not None:
+                _checked(proof)
+                return proof, True
+    except TooLarge:
+        return None, False
+    return None, budget.left >= 0
+
+
+def _without_map(
+    one: Cell, other: Cell, names: tuple[str, str], tries: int, complete: bool
+) -> Verdict:
+    """No map makes one cell the other: a limit perhaps, or no proof at all."""
+    covers, tried = _covering(one, other, tries, limits=True)
+    covered, tried_back = (None, True) if covers else _covering(other, one, tries, limits=True)
+    searched = _family(complete and tried and tried_back)
+    if covers is None and covered is None:
+        return _without_proof(one, other, names, searched)
+    return Verdict(
+        Kind.LIMIT_CASE,
+        *names,
+        basis="limit",
+        covers=covers,
+        covered=covered,
+        searched=searched,
+    )
 
 
 def _checked(proof: Proof) -> bool:
@@ -135,37 +160,66 @@ def _without_proof(
     one: Cell, other: Cell, names: tuple[str, str], searched: tuple[str, ...]
 ) -> Verdict:
     """No proof: a fingerprint, a certified difference, or agreement in float64."""
-    best: Counterexample | None = None
-    for mine, theirs in ((one, other), (other, one)):
-        for found in candidates(mine, theirs):
-            print_ = fingerprint.agreement(mine, theirs, found)
-            if print_ is not None:
-                replay = numeric.compare(mine, theirs, found)
-                if max(replay.outputs, replay.gradients) < TRUSTED:
-                    return Verdict(
-                        Kind.EQUAL,
-                        *names,
-                        basis="probabilistic",
-                        fingerprint=print_,
-                        replays=(replay,),
-                        searched=searched,
-                        extra={"found": found},
-                    )
-    found = refute.best(one, other, candidates(one, other))
-    if found is not None:
-        best = refute.refute(one, other, found)
-        if best is not None:
+    ways = ((one, other), (other, one))
+    prints = [_fingerprint(*way) for way in ways]
+    agreeing = [found for found in prints if found is not None]
+    if agreeing:
+        return Verdict(
+            _kind(prints[0] is not None, prints[1] is not None, Kind.EQUAL),
+            *names,
+            basis="probabilistic",
+            fingerprint=max((print_ for _, print_, _ in agreeing), key=lambda p: p.bound),
+            replays=tuple(replay for _, _, replay in agreeing),
+            searched=searched,
+            extra={"found": agreeing[0][0]},
+        )
+    best = refute.best(one, other, candidates(one, other))
+    if best is not None:
+        counterexample = refute.refute(one, other, best)
+        if counterexample is not None:
             return Verdict(
-                Kind.DIFFERENT, *names, basis="certified", counterexample=best, searched=searched
-            )
-        replay = numeric.compare(one, other, found)
-        if max(replay.outputs, replay.gradients) < TRUSTED:
-            return Verdict(
-                Kind.EQUAL_NUMERICALLY,
+                Kind.DIFFERENT,
                 *names,
-                basis="numerical",
-                replays=(replay,),
+                basis="certified",
+                counterexample=counterexample,
                 searched=searched,
-                extra={"found": found},
             )
+    replays = [_agreement(*way) for way in ways]
+    close = [found for found in replays if found is not None]
+    if close:
+        return Verdict(
+            _kind(replays[0] is not None, replays[1] is not None, Kind.EQUAL_NUMERICALLY),
+            *names,
+            basis="numerical",
+            replays=tuple(replay for _, replay in close),
+            searched=searched,
+            extra={"found": close[0][0]},
+        )
     return Verdict(Kind.UNDECIDED, *names, basis="none", searched=searched)
+
+
+def _kind(covers: bool, covered: bool, both: Kind) -> Kind:
+    """A map one way says that one cell is a special case of the other; both ways, that it is it."""
+    if covers and covered:
+        return both
+    return Kind.GENERALISATION if covers else Kind.SPECIAL_CASE
+
+
+def _fingerprint(mine: Cell, theirs: Cell) -> tuple[Found, Fingerprint, Replay] | None:
+    """A map under which the cells agree over a finite field, and in float64."""
+    for found in candidates(mine, theirs):
+        made = fingerprint.agreement(mine, theirs, found)
+        if made is not None:
+            replay = numeric.compare(mine, theirs, found)
+            if max(replay.outputs, replay.gradients) < TRUSTED:
+                return found, made, replay
+    return None
+
+
+def _agreement(mine: Cell, theirs: Cell) -> tuple[Found, Replay] | None:
+    """A map under which the cells agree in float64."""
+    for found in candidates(mine, theirs):
+        replay = numeric.compare(mine, theirs, found)
+        if max(replay.outputs, replay.gradients) < TRUSTED:
+            return found, replay
+    return None
