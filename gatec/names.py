@@ -15,7 +15,7 @@ for from global if import in is lambda nonlocal not or pass raise return try whi
 case type print len range zip map filter sum min max abs int float bool str list tuple dict set
 super object property isinstance enumerate reversed sorted any all pow round id input iter next
 open repr self cls np numpy torch nn math params param state states rng dtype device args kwargs
-annotations warnings Tensor PackedSequence Module Parameter step forward backward init main
+annotations warnings Tensor PackedSequence Module Parameter step forward backward init main l O
 """
 _MODULE = """
 training bias batch_first dropout bidirectional num_layers hidden_size input_size cell path
