@@ -56,6 +56,8 @@ LAWS = {
     "exponential of a sum": "exp(u) exp(v) = exp(u + v)",
     "indicator squared": "[u > 0]^2 = [u > 0]",
     "square of a root": "sqrt(u)^2 = u",
+    "gate and exponential": "exp(u) sigmoid(u) = exp(u) - sigmoid(u), "
+    "exp(-u) sigmoid(u) = 1 - sigmoid(u), 1 / sigmoid(u) = 1 + exp(-u)",
     "logistic function": "1 / (exp(u) + exp(v)) = exp(-u) sigmoid(u - v)",
     "share of a sum": "u / (u + v) = 1 - v / (u + v)",
     "cases of a sign": "u [-u > 0] = u - u [u > 0]",

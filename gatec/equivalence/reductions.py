@@ -3,6 +3,7 @@
     exp(u) exp(v) = exp(u + v)            a square root times itself
     [u > 0] [u > 0] = [u > 0]             u / (u + v) = 1 - v / (u + v)
     u [-u > 0] = u - u [u > 0]            1 / (exp(u) + exp(v)) = exp(-u) sigmoid(u - v)
+    exp(u) sigmoid(u) = exp(u) - sigmoid(u)
 
 `reduced` finds one place where one of them applies; `[u > 0]` is written `where(u > 0, 1, 0)`.
 """
@@ -51,7 +52,7 @@ def _shape(rest: Poly, shape: Shape) -> Shape:
 
 def _monomial(monomial: Monomial) -> tuple[str, Expr] | None:
     """What a monomial is equal to by a law, as an expression."""
-    for law in (_exponentials, _idempotent, _root, _logistic, _fraction, _cases):
+    for law in (_exponentials, _idempotent, _root, _logistic, _gate, _fraction, _cases):
         found = law(monomial)
         if found is not None:
             return found
@@ -154,6 +155,43 @@ def _logistic(monomial: Monomial) -> tuple[str, Expr] | None:
         size = [Const(1 / terms[0][0])] if terms[0][0] != 1 else []
         parts = [*_factors(rest), *size, Apply("exp", (-one,)), gate]
         return "logistic function", _product(parts)
+    return None
+
+
+def _gate(monomial: Monomial) -> tuple[str, Expr] | None:
+    """Exponentials of a gate's argument beside the gate, until none of it is left.
+
+    With t = exp(w) and sigmoid(w) = t / (1 + t) these are partial fractions in t.
+    """
+    law = "gate and exponential"
+    exponentials = [item for item in monomial if _is(item[0], "exp") and item[1] == 1]
+    for gate, power in monomial:
+        if not _is(gate, "sigmoid"):
+            continue
+        inner = gate.children[0]
+        left = times(monomial, ((gate, -1 if power > 0 else 1),))
+        if power < 0:
+            return law, _product([*_factors(left), ONE + Apply("exp", (-inner,))])
+        for exponential in exponentials:
+            exponent = exponential[0].children[0]
+            count = _contained(inner, exponent)
+            if count is None or 0 <= count < 1 or exponential[0].rank != gate.rank:
+                continue
+            rest = _factors(times(left, ((exponential[0], -1),)))
+            if count < 0:
+                return law, _product([*rest, Apply("exp", (exponent + inner,)), ONE - gate])
+            once = exponential[0] - Apply("exp", (exponent - inner,)) * gate
+            return law, _product([*rest, once])
+    return None
+
+
+def _contained(part: Expr, whole: Expr) -> Fraction | None:
+    """How often the first term of a sum is in another sum; None where it is not."""
+    number, first = _number_times((_terms(part) or (part,))[0])
+    for term in _terms(whole) or (whole,):
+        count, rest = _number_times(term)
+        if rest == first:
+            return count / number
     return None
 
 

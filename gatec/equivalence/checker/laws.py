@@ -187,6 +187,10 @@ class Laws:
         held = any(self.algebra.atoms[atom].op == "exp" for atom, _ in self._powers(before))
         return held and self._as_exponentials(before, after, logistic=False)
 
+    def gate_and_exponential(self, before: Expr, after: Expr) -> bool:
+        held = any(self.algebra.atoms[atom].op == "sigmoid" for atom, _ in self._powers(before))
+        return held and self._as_exponentials(before, after, logistic=True)
+
     def logistic_function(self, before: Expr, after: Expr) -> bool:
         divided = any(exponent < 0 for _, exponent in self._powers(before))
         return divided and self._as_exponentials(before, after, logistic=True)
@@ -397,6 +401,7 @@ _CHECKS: dict[str, Callable[[Laws, Expr, Expr], bool]] = {
     "exponential of a sum": Laws.exponential_of_a_sum,
     "indicator squared": Laws.indicator_squared,
     "square of a root": Laws.square_of_a_root,
+    "gate and exponential": Laws.gate_and_exponential,
     "logistic function": Laws.logistic_function,
     "share of a sum": Laws.share_of_a_sum,
     "cases of a sign": Laws.cases_of_a_sign,

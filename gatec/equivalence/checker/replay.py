@@ -15,7 +15,7 @@ LARGEST = 500_000  # expressions that one proof may lead through
 
 
 class Replay:
-    """Rewrites from the inside out: a node over rewritten operands, by the step for that node.
+    """Rewrites by the step for a node as it stands, else by that for it over rewritten operands.
 
     `seen` are all expressions that the steps led through. Raises Refused for a step that is no
     instance of its law, and for steps that lead back to where they began.
@@ -41,11 +41,13 @@ class Replay:
                 rewriting.discard(made)
             elif node in self.seen:
                 continue
-            elif task == "look" and node.children:
+            elif task == "look" and node.children and node not in self.steps:
                 stack.append(("join", node, node))
                 stack.extend(("look", child, child) for child in node.children)
             else:
-                made = node.with_children(tuple(self.seen[child] for child in node.children))
+                made = node
+                if task == "join":
+                    made = node.with_children(tuple(self.seen[child] for child in node.children))
                 if made in self.seen:
                     self.seen[node] = self.seen[made]
                 elif made not in self.steps:
