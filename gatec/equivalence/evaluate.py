@@ -30,7 +30,7 @@ from gatec.expr import (
 )
 from gatec.ir import Cell, State
 from gatec.ops import OPS, Kind
-from gatec.passes.common import bottom_up
+from gatec.passes.common import bottom_up, refs
 
 Array = Any
 Sizes = Mapping[str, int]
@@ -235,6 +235,11 @@ class Runner:
     """A cell made ready to run over any numbers, many times."""
 
     def __init__(self, cell: Cell) -> None:
+        """Raises ValueError for a cell that is not prepared: with longer lags, or constants."""
+        for equation in cell.equations:
+            for ref in refs(equation.value):
+                if ref.kind == "const" or ref.lag > (ref.kind == "state"):
+                    raise ValueError(f"{equation.name} reads {ref.kind} {ref.name}, lag {ref.lag}")
         self.cell = cell
         self.orders = [
             (equation.name, bottom_up(primitive(equation.value))) for equation in cell.equations
