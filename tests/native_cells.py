@@ -55,6 +55,14 @@ TEXTS = {
         h_t = LayerNorm(M_t q_t) / \max(|n_t^\top q_t|, 1)
         output h
     """,
+    # A matrix that reads another of its shape at other units than its own.
+    "swap": r"""
+        cell Swap
+        M_t = 0.5 M_{t-1} + (A x_t) (B x_t)^\top
+        N_t = M_t - M_t^\top
+        h_t = tanh(N_t h_{t-1} + C x_t)
+        output h
+    """,
     # A state and an output that no equation of the loop computes.
     "ahead": r"""
         cell Ahead

@@ -300,6 +300,9 @@ TOO_BIG = [
     ({"hidden_size": 2**31 - 1}, 2**31 - 1, 2**31 - 1),
     ({"hidden_size": 2**31 - 1}, 4, 2**31 - 1),
     ({"input_size": 2**31 - 1}, 2**31 - 1, 2),
+    # Products that are 0 where they wrap around: the inputs' and, to train, the workspace's.
+    ({"input_size": 2**20}, 2**22, 2**22),
+    ({"hidden_size": 2**20}, 2**22, 2**22),
 ]
 
 
