@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from gatec.equivalence.evaluate import Array, Domain, Floats
@@ -25,6 +26,7 @@ LEVELS: tuple[tuple[float, ...], ...] = (
     (30, -30, 100, -100, 1000, -1000, 0.01, -0.01, 1.5, -1.5, 0.25, -0.25),
 )
 PLAIN = 0.1  # a difference that anyone sees
+_DIGITS = 6  # of the decimals that a row consists of; two, in fact
 _NOISE = 1e-12  # a difference that may be rounding
 _DRAWN = 96  # rows of each kind
 _SHARE = 0.5  # of the largest difference that a simpler point has to keep
@@ -96,9 +98,10 @@ def exactly(rows: Array) -> Array:
     return np.frompyfunc(lambda v: ball(as_decimal(v)), 1, 1)(rows).astype(object)
 
 
+@lru_cache(maxsize=4096)
 def as_decimal(value: float) -> Fraction:
-    """The number that a float prints as."""
-    return Fraction(repr(float(value)))
+    """The short decimal that a number of a row stands for."""
+    return Fraction(f"{value:.{_DIGITS}g}")
 
 
 def _rounded(scores: Array) -> Array:
@@ -192,8 +195,9 @@ def _values(level: int) -> list[float]:
 def _short(rows: Array) -> Array:
     """Rows rounded to two significant digits."""
     np = numpy()
-    made = np.vectorize(lambda v: float(f"{v:.1e}"), otypes=[float])(rows) if rows.size else rows
-    return made
+    sizes = np.abs(rows)
+    units = 10.0 ** (np.floor(np.log10(np.where(sizes > 0, sizes, 1.0))) - 1)
+    return np.round(rows / units) * units
 
 
 # --- Climbing -------------------------------------------------------------------------------------
