@@ -1,0 +1,416 @@
+"""How a module is called: the layout of its input, and how states go in and come out.
+
+Nothing is declared in a module, so conventions are tried on a small instance: one is right where
+rows of the batch do not meet, the future does not reach the past, and a sequence cut in two gives
+what the whole gives.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatec.equivalence.modules.construct import BATCH, HIDDEN, INPUT, quiet
+
+
+class Layout(StrEnum):
+    """The axes of the input and of the output."""
+
+    STEP = "(batch, units)"
+    TIME_FIRST = "(time, batch, units)"
+    BATCH_FIRST = "(batch, time, units)"
+
+
+class Passing(StrEnum):
+    """How states are handed over."""
+
+    NOT = "not at all"
+    ONE = "as one argument"
+    EACH = "as an argument each"
+
+
+class Returned(StrEnum):
+    """Where the new state stands in what a module returns."""
+
+    NOWHERE = "nowhere"
+    ALL = "all that is returned"
+    SECOND = "the second value"
+    REST = "all but the first value"
+    FIRST = "the first value"
+
+
+SymbolicShape = tuple[int | str, ...]
+# A nested structure of tensors, as None | "tensor" | (type, parts).
+Structure = Any
+
+
+@dataclass(frozen=True)
+class Calling:
+    """A calling convention.
+
+    input       the position of the input among the arguments
+    size        the name of the input's size
+    structure   how the state that is handed over nests
+    required    whether there is no state by default
+    last_only   whether a sequence gives the output of its last step alone
+    names       of the states, from the signature of forward
+    shapes      of the states, where one is required: numbers and names of sizes
+    """
+
+    layout: Layout
+    passing: Passing
+    returned: Returned
+    input: int
+    size: str
+    structure: Structure = None
+    required: bool = False
+    last_only: bool = False
+    names: tuple[str, ...] = ()
+    shapes: tuple[SymbolicShape, ...] = ()
+
+    def zeros(self, sizes: Mapping[str, int], rows: int) -> list[Tensor] | None:
+        """The states to start from where there are none by default; None where there are."""
+        if not self.required:
+            return None
+        sizes = {**sizes, BATCH: rows}
+        return [
+            torch.zeros([n if isinstance(n, int) else sizes[n] for n in shape], dtype=torch.float64)
+            for shape in self.shapes
+        ]
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether one step with its state can be seen from outside."""
+        return self.passing is not Passing.NOT
+
+    def __call__(
+        self, module: nn.Module, x: Tensor, states: list[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The output and the new states; `states` None leaves them out."""
+        return self.split(module(*self.arguments(x, states)))
+
+    def arguments(self, x: Tensor, states: list[Tensor] | None) -> list[Any]:
+        """What forward is called with."""
+        given: list[Any] = []
+        if states is not None:
+            state = nested(self.structure, list(states))
+            given = list(state) if self.passing is Passing.EACH else [state]
+        given.insert(min(self.input, len(given)), x)
+        return given
+
+    def split(self, returned: Any) -> tuple[Tensor, list[Tensor]]:
+        """What a module returned, as its output and its new states."""
+        return first(returned), tensors(_state(self.returned, returned))
+
+    def arranged(self, x: Tensor) -> Tensor:
+        """A sequence (T, B, units) as the module takes it; of one step where it takes steps."""
+        if self.layout is Layout.STEP:
+            return x[0]
+        return x.transpose(0, 1) if self.layout is Layout.BATCH_FIRST else x
+
+    def sequence(self, output: Tensor) -> Tensor:
+        """An output as (T, B, units)."""
+        if self.layout is Layout.STEP or self.last_only:
+            return output.unsqueeze(0)
+        return output.transpose(0, 1) if self.layout is Layout.BATCH_FIRST else output
+
+    def run(
+        self, module: nn.Module, x: Tensor, states: list[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """A sequence x (T, B, units), step by step where the module takes steps."""
+        if self.layout is not Layout.STEP:
+            output, states = self(module, self.arranged(x), states)
+            return self.sequence(output), states
+        outputs = []
+        for t in range(len(x)):
+            output, states = self(module, x[t], states)
+            outputs.append(output)
+        return torch.stack(outputs), states or []
+
+
+# --- Structures -----------------------------------------------------------------------------------
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """The tensors in a nested value, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [found for part in value for found in tensors(part)]
+    return []
+
+
+def structure(value: Any) -> Structure:
+    """How a value nests; None for what is no nest of tensors."""
+    if isinstance(value, Tensor):
+        return "tensor"
+    if isinstance(value, (tuple, list)) and value:
+        parts = tuple(structure(part) for part in value)
+        return None if None in parts else (type(value), parts)
+    return None
+
+
+def nested(form: Structure, flat: list[Tensor]) -> Any:
+    """Tensors put together as `form` says; takes them from the front of `flat`."""
+    if form == "tensor":
+        return flat.pop(0)
+    kind, parts = form
+    made = [nested(part, flat) for part in parts]
+    return kind(*made) if hasattr(kind, "_fields") else kind(made)
+
+
+def first(value: Any) -> Tensor:
+    """The first tensor in a nested value. Raises ValueError where there is none."""
+    found = tensors(value)
+    if not found:
+        raise ValueError("it returns no tensor")
+    return found[0]
+
+
+def _state(where: Returned, returned: Any) -> Any:
+    match where:
+        case Returned.ALL:
+            return returned
+        case Returned.SECOND:
+            return returned[1]
+        case Returned.REST:
+            return returned[1:]
+        case Returned.FIRST:
+            return returned[0]
+    return None
+
+
+# --- The search -----------------------------------------------------------------------------------
+
+_X_NAMES = re.compile(r"(x|inp|inputs?|input_?(t|seq|sequence|tensor)?|x_?t|seq|data)", re.I)
+_TOLERANCE = 1e-9
+_STEPS, _ROWS = 4, 6  # of the sequences that conventions are tried on
+
+
+class NotCalled(Exception):
+    """No convention fits; the message says what the likeliest of them came to."""
+
+
+def find(module: nn.Module, sizes: dict[str, int]) -> Calling:
+    """The convention of a module built at `sizes`. Raises NotCalled."""
+    failures: list[Exception] = []
+    with quiet():
+        for size in [name for name in (INPUT, HIDDEN) if name in sizes] or list(sizes):
+            for layout in _layouts(module):
+                probe = _Probe(module, sizes, size, layout)
+                try:
+                    return next(iter(probe.conventions()))
+                except StopIteration:
+                    failures += probe.failures
+    told = [error for error in failures if not isinstance(error, _Unfit)] or failures
+    detail = f"{type(told[0]).__name__}: {told[0]}" if told else "it takes no tensor"
+    raise NotCalled(detail.strip().splitlines()[0])
+
+
+def _layouts(module: nn.Module) -> list[Layout]:
+    """The layouts of a sequence as the module says, if it says; a step first."""
+    flag = getattr(module, "batch_first", None)
+    sequences = [Layout.TIME_FIRST, Layout.BATCH_FIRST]
+    return [Layout.STEP, *(sequences[::-1] if flag else sequences)]
+
+
+class _Unfit(Exception):
+    """A convention that runs, and is not right."""
+
+
+@dataclass
+class _Probe:
+    """The conventions of one layout, tried on a module."""
+
+    module: nn.Module
+    sizes: dict[str, int]
+    size: str
+    layout: Layout
+
+    def __post_init__(self) -> None:
+        self.failures: list[Exception] = []
+        generator = torch.Generator().manual_seed(1)
+        shape = (_STEPS, _ROWS, self.sizes[self.size])
+        self.x = torch.randn(shape, generator=generator, dtype=torch.float64)
+        self.moved = self.x + torch.randn(shape, generator=generator, dtype=torch.float64)
+        params = _forward_parameters(self.module)
+        names = [p.name for p in params]
+        self.input = next((i for i, n in enumerate(names) if _X_NAMES.fullmatch(n)), 0)
+        others = [p for i, p in enumerate(params) if i != self.input]
+        self.required = [p.name for p in others if p.default is p.empty]
+        self.names = tuple(p.name for p in others)
+
+    def conventions(self) -> Iterator[Calling]:
+        """Those that are right, the likeliest first."""
+        for calling in self._candidates():
+            try:
+                yield self._verified(calling)
+            except Exception as error:
+                self.failures.append(error)
+
+    def _candidates(self) -> Iterator[Calling]:
+        for form, shapes, passing in self._starts():
+            start = Calling(
+                self.layout,
+                passing,
+                Returned.NOWHERE,
+                self.input,
+                self.size,
+                form,
+                bool(shapes),
+                shapes=shapes,
+            )
+            try:
+                x = start.arranged(self.x[:1])
+                returned = self.module(*start.arguments(x, self._start(start)))
+            except Exception as error:
+                self.failures.append(error)
+                continue
+            yield from self._passings(start, returned)
+            if not start.required and self.layout is not Layout.STEP:
+                yield start  # the states are its own affair
+
+    def _starts(self) -> Iterator[tuple[Structure, tuple[SymbolicShape, ...], Passing]]:
+        """States for a first call: none; else zeros, as the signature has them."""
+        if not self.required:
+            yield None, (), Passing.NOT
+        count = len(self.required)
+        for shape in self._shapes():
+            if count > 1:
+                yield (tuple, ("tensor",) * count), (shape,) * count, Passing.EACH
+            elif count == 1:
+                yield "tensor", (shape,), Passing.ONE
+                for several in (2, 3, 4):
+                    form = (tuple, ("tensor",) * several)
+                    yield form, (shape,) * several, Passing.ONE
+
+    def _shapes(self) -> Iterator[SymbolicShape]:
+        """Shapes that a state may have."""
+        names = list(dict.fromkeys(n for n in (HIDDEN, *self.sizes) if n in self.sizes))
+        for name in names:
+            if self.layout is not Layout.STEP:
+                yield 1, BATCH, name
+            yield BATCH, name
+        for name in names:
+            for other in names:
+                yield BATCH, name, other
+
+    def _start(self, calling: Calling) -> list[Tensor] | None:
+        return calling.zeros(self.sizes, _ROWS)
+
+    def _passings(self, start: Calling, returned: Any) -> Iterator[Calling]:
+        """Ways to hand back a state that was returned."""
+        for where in self._places(returned):
+            state = _state(where, returned)
+            form = structure(state)
+            if form is None or (start.required and _kinds(form) != _kinds(start.structure)):
+                continue
+            ways = [start.passing] if start.required else [Passing.ONE, Passing.EACH]
+            for way in ways:
+                if way is Passing.EACH and not isinstance(state, (tuple, list)):
+                    continue
+                names = self._names(way, len(tensors(state)))
+                yield replace(start, passing=way, returned=where, structure=form, names=names)
+
+    def _places(self, returned: Any) -> list[Returned]:
+        if isinstance(returned, Tensor):
+            return [Returned.ALL]
+        several = isinstance(returned, (tuple, list)) and len(returned) > 1
+        rest = [Returned.SECOND, Returned.REST] if several else []
+        if self.layout is Layout.STEP:
+            return [Returned.ALL, *rest, Returned.FIRST]
+        return [*rest, Returned.ALL, Returned.FIRST]
+
+    def _names(self, way: Passing, count: int) -> tuple[str, ...]:
+        if way is Passing.EACH and len(self.names) >= count:
+            return self.names[:count]
+        base = self.names[0] if self.names else "state"
+        return (base,) if count == 1 else tuple(f"{base}_{i}" for i in range(count))
+
+    # --- Whether a convention is right ---------------------------------------------------------
+
+    def _verified(self, calling: Calling) -> Calling:
+        """The convention, where it is right. Raises what speaks against it."""
+        module, x = self.module, self.x
+        output, states = calling.run(module, x, self._start(calling))
+        if self.layout is not Layout.STEP and output.shape[:2] != x.shape[:2]:
+            output, calling = self._last(calling, x)
+        if output.shape[:2] != x.shape[:2]:
+            raise _Unfit(f"its output is of shape {tuple(output.shape)}")
+        if calling.recurrent:
+            self._continues(calling, output, states)
+        for t in range(_STEPS):
+            self._confined(calling, output, t)
+        return calling
+
+    def _last(self, calling: Calling, x: Tensor) -> tuple[Tensor, Calling]:
+        """A module that gives its last output alone, run on ever longer sequences."""
+        calling = replace(calling, last_only=True)
+        outputs = [
+            calling.run(self.module, x[: t + 1], self._start(calling))[0] for t in range(_STEPS)
+        ]
+        return torch.cat(outputs), calling
+
+    def _continues(self, calling: Calling, output: Tensor, states: list[Tensor]) -> None:
+        """A sequence cut in two gives what the whole gives, and its state has a part in that."""
+        module, x = self.module, self.x
+        _, middle = calling.run(module, x[:2], self._start(calling))
+        two, last = calling.run(module, x[2:], middle)
+        whole = output if not calling.last_only else output[-1:]
+        if not _close(two, whole[-len(two) :]):
+            raise _Unfit("a sequence cut in two gives something else")
+        if [s.shape for s in middle] != [s.shape for s in last]:
+            raise _Unfit("its state changes shape")
+        if not all(_close(a, b) for a, b in zip(last, states, strict=True)):
+            raise _Unfit("a sequence cut in two ends in another state")
+        moved = [s + torch.linspace(0.1, 0.9, s.numel(), dtype=s.dtype).view_as(s) for s in middle]
+        if _close(calling.run(module, x[2:], moved)[0], two):
+            raise _Unfit("its state has no effect")
+
+    def _confined(self, calling: Calling, output: Tensor, t: int) -> None:
+        """A change at one step of one row reaches that row alone, from that step on."""
+        x = self.x.clone()
+        x[t, 1] = self.moved[t, 1]
+        start = self._start(calling)
+        if calling.last_only:
+            changed = torch.cat(
+                [calling.run(self.module, x[: s + 1], start)[0] for s in range(_STEPS)]
+            )
+        else:
+            changed = calling.run(self.module, x, start)[0]
+        kept = changed.clone()
+        kept[t:, 1] = output[t:, 1]
+        if not _close(kept, output):
+            raise _Unfit("rows of its batch meet, or its past reads the future")
+        if _close(changed, output):
+            raise _Unfit("its input has no effect")
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    return bool(torch.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True))
+
+
+def _kinds(form: Structure) -> Structure:
+    """A structure without regard to lists and tuples."""
+    return form if isinstance(form, str) or form is None else tuple(map(_kinds, form[1]))
+
+
+def _forward_parameters(module: nn.Module) -> list[inspect.Parameter]:
+    """The parameters of forward that are passed by position."""
+    try:
+        found = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+__all__ = ["BATCH", "Calling", "Layout", "NotCalled", "Passing", "Returned", "find"]

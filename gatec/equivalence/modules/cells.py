@@ -1,0 +1,274 @@
+"""From expressions to a cell of the IR: parameters cut into the blocks that are used, equations
+named by the lines of code that compute them.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import linecache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from gatec.equivalence.modules.interpret import Named
+from gatec.equivalence.modules.merge import Sizes
+from gatec.equivalence.modules.record import Place
+from gatec.errors import printable
+from gatec.expr import Apply, Dim, Expr, Ref, Shape, Slice, bottom_up
+from gatec.ir import Equation
+from gatec.ops import OPS, Kind
+from gatec.passes.common import is_transpose
+from gatec.passes.layout import View, concat, transpose
+
+
+@dataclass(frozen=True)
+class Block:
+    """A parameter of the cell: some rows and columns of a module's parameter.
+
+    name        in the cell
+    source      the module's parameter, and which entry of it where an axis enumerates
+    ranges      (start, stop) along each axis of the source
+    cut         whether that is less than all, for each axis
+    transposed  the cell's parameter is the transpose of the block
+    """
+
+    name: str
+    source: str
+    shape: Shape
+    ranges: tuple[tuple[Dim, Dim], ...]
+    cut: tuple[bool, ...]
+    transposed: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return not any(self.cut)
+
+    @property
+    def text(self) -> str:
+        """`weight_ih[0:hidden_size]`, as one would write it in Python."""
+        made = self.source
+        if not self.whole:
+            ends = [
+                f"{'' if a == Dim() else a}:{b}" if cut else ":"
+                for cut, (a, b) in zip(self.cut, self.ranges, strict=True)
+            ]
+            while ends[-1] == ":":
+                ends.pop()
+            made += f"[{', '.join(ends)}]"
+        return f"{made}.T" if self.transposed else made
+
+
+# --- Blocks ---------------------------------------------------------------------------------------
+
+
+def blocks(roots: Sequence[Expr], sizes: Sizes) -> tuple[dict[Expr, Expr], list[Block]]:
+    """The parameters in some expressions, cut where slices cut them.
+
+    Gives what to put in place of every view of a parameter, and the blocks in order.
+    """
+    views = list(_views(roots))
+    by_param: dict[Ref, list[View]] = {}
+    for view in views:
+        found = View.of(view)
+        assert isinstance(found.base, Ref)
+        by_param.setdefault(found.base, []).append(found)
+    values: dict[Expr, Expr] = {}
+    made: list[Block] = []
+    for param, uses in by_param.items():
+        grid = _Grid.of(param, uses, sizes)
+        made += grid.blocks.values()
+        values |= {use.expr(): grid.value(use) for use in uses}
+    for view in views:
+        values[view] = values[View.of(view).expr()]
+    return values, made
+
+
+def _views(roots: Sequence[Expr]) -> Iterator[Expr]:
+    """The largest views of parameters in some expressions."""
+    seen: set[Expr] = set()
+    stack = list(reversed(roots))
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        base = node
+        while isinstance(base, Slice) or is_transpose(base):
+            base = base.children[0]
+        if isinstance(base, Ref) and base.kind == "param":
+            yield node
+        else:
+            stack.extend(reversed(node.children))
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A parameter cut by the bounds of its views."""
+
+    param: Ref
+    cuts: tuple[tuple[Dim, ...], ...]
+    blocks: Mapping[tuple[int, ...], Block]
+
+    @classmethod
+    def of(cls, param: Ref, uses: Sequence[View], sizes: Sizes) -> _Grid:
+        cuts = []
+        for axis, size in enumerate(param.shape):
+            ends = {Dim(), size}
+            for view in uses:
+                ends |= set(view.ranges[axis])
+            cuts.append(tuple(sorted(ends, key=lambda dim: tuple(sizes.of(dim)))))
+        counts = [len(ends) - 1 for ends in cuts]
+        transposed = len(param.shape) == 2 and all(view.transposed for view in uses)
+        found = {}
+        for index in itertools.product(*map(range, counts)):
+            ranges = tuple((ends[i], ends[i + 1]) for ends, i in zip(cuts, index, strict=True))
+            shape = tuple(stop - start for start, stop in ranges)
+            numbers = [str(i) for i, count in zip(index, counts, strict=True) if count > 1]
+            name = f"{param.name}[{','.join(numbers)}]" if numbers else param.name
+            found[index] = Block(
+                name,
+                param.name,
+                shape[::-1] if transposed else shape,
+                ranges,
+                tuple(count > 1 for count in counts),
+                transposed,
+            )
+        return cls(param, tuple(cuts), found)
+
+    def value(self, view: View) -> Expr:
+        """A view, put together from blocks."""
+        chosen = [
+            [i for i, cut in enumerate(ends[:-1]) if self._inside(axis, i, view)]
+            for axis, ends in enumerate(self.cuts)
+        ]
+        made = self._joined(chosen, ())
+        return transpose(made) if view.transposed else made
+
+    def _inside(self, axis: int, index: int, view: View) -> bool:
+        start, stop = view.ranges[axis]
+        ends = self.cuts[axis]
+        return ends.index(start) <= index < ends.index(stop)
+
+    def _joined(self, chosen: Sequence[Sequence[int]], index: tuple[int, ...]) -> Expr:
+        axis = len(index)
+        if axis == len(chosen):
+            block = self.blocks[index]
+            ref = Ref("param", block.name, block.shape)
+            return transpose(ref) if block.transposed else ref
+        parts = [self._joined(chosen, (*index, i)) for i in chosen[axis]]
+        return concat(parts, axis) if len(parts) > 1 else parts[0]
+
+
+# --- Equations ------------------------------------------------------------------------------------
+
+
+def equations(
+    roots: Mapping[str, Expr], named: Iterable[Named], taken: set[str]
+) -> tuple[list[Equation], dict[str, str]]:
+    """Equations for some results, cut where a line of code gives a value a name.
+
+    Gives the equations, and for each root the name of its equation.
+    """
+    labels = _labels(named)
+    names = set(taken)
+    made: list[Equation] = []
+    now: dict[Expr, Expr] = {}
+
+    def emit(name: str, value: Expr, text: str) -> Ref:
+        unique, count = name, 2
+        while unique in names:
+            unique, count = f"{name}_{count}", count + 1
+        names.add(unique)
+        made.append(Equation(unique, unique, value, text))
+        return made[-1].ref
+
+    for root in roots.values():
+        for node in bottom_up(root):
+            if node in now:
+                continue
+            value = node.with_children(tuple(now[child] for child in node.children))
+            label = labels.get(node)
+            if label is not None and node.batched and not isinstance(node, (Ref, Slice)):
+                value = emit(label[0], value, label[1])
+            now[node] = value
+    updates = {}
+    for name, root in roots.items():
+        value = now[root]
+        if not (isinstance(value, Ref) and value.kind == "var"):
+            value = now[root] = emit(f"{name}_next", value, "")
+        updates[name] = value.name
+    return made, updates
+
+
+def _labels(named: Iterable[Named]) -> dict[Expr, tuple[str, str]]:
+    """(name, text) of the values that stand for a line of code."""
+    labels: dict[Expr, tuple[str, str]] = {}
+    runs: list[Named] = []
+    for item in named:
+        if item.place is None:
+            if isinstance(item.value, Apply) and _is_function(item.value):
+                labels.setdefault(item.value, (item.op, ""))
+            continue
+        if runs and runs[-1].place == item.place:
+            runs[-1] = item
+        else:
+            runs.append(item)
+    for item in runs:
+        assert item.place is not None
+        target, text = statement(item.place)
+        if target is not None:
+            labels.setdefault(item.value, (target, text))
+    return labels
+
+
+def _is_function(node: Apply) -> bool:
+    row = OPS[node.op]
+    return row.kind is Kind.POINTWISE and not row.infix and node.op not in ("neg", "detach")
+
+
+@lru_cache(maxsize=256)
+def statement(place: Place) -> tuple[str | None, str]:
+    """The variable that a line assigns to (None for no single one), and the line itself."""
+    lines = linecache.getlines(place.file)
+    found = _statement(place.file, place.line)
+    if found is None:
+        return None, ""
+    first, last, target = found
+    text = " ".join(line.strip() for line in lines[first - 1 : last])
+    return target, f"{Path(place.file).name}:{first}: {printable(text)}"
+
+
+@lru_cache(maxsize=256)
+def _statement(file: str, line: int) -> tuple[int, int, str | None] | None:
+    """The lines of the innermost simple statement at a line, and the variable it assigns."""
+    tree = _tree(file)
+    if tree is None:
+        return None
+    found: ast.stmt | None = None
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)):
+            end = node.end_lineno or node.lineno
+            if node.lineno <= line <= end:
+                found = node
+    if found is None:
+        return None
+    target: str | None = None
+    targets = found.targets if isinstance(found, ast.Assign) else [getattr(found, "target", None)]
+    if len(targets) == 1:
+        if isinstance(targets[0], ast.Name):
+            target = targets[0].id
+        elif isinstance(targets[0], ast.Attribute):
+            target = targets[0].attr
+    if isinstance(found, ast.Return):
+        target = "result"
+    return found.lineno, found.end_lineno or found.lineno, target
+
+
+@lru_cache(maxsize=32)
+def _tree(file: str) -> ast.Module | None:
+    try:
+        return ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError, RecursionError):
+        return None
