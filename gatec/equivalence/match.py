@@ -16,6 +16,7 @@ from fractions import Fraction
 from gatec.equivalence.coefficients import equations
 from gatec.equivalence.linear import Combination, System, combined
 from gatec.equivalence.normal import Normaliser
+from gatec.equivalence.pieces import Piece, pieces
 from gatec.equivalence.polynomials import Poly, TooLarge
 from gatec.equivalence.sides import (
     Side,
@@ -220,29 +221,29 @@ class _Attempt:
         self.mine = matcher.prepared(mine)
         theirs = in_terms_of(matcher.theirs, mine, states)
         self.theirs = Side.of(theirs)
-        self.gates = _soonest(self.mine, self.mine.gates(matcher.unknown))
+        gates = self.mine.gates(matcher.unknown)
+        self.pieces = self._pieces(set(gates))
+        self.gates = _soonest(self.pieces, gates)
         self.targets = self.theirs.gates(matcher.known)
-        self.wanted = self._wanted()
         self._gates_inside: dict[Expr, frozenset[Expr]] = {}
-        # The gates that each result waits for.
-        self.waits = {
-            name: {n for n in nodes(result) if n in set(self.gates)}
-            for name, result in self.mine.results().items()
-        }
 
-    def _wanted(self) -> dict[str, Expr]:
-        """What each result of `mine` has to be."""
+    def _pieces(self, gates: set[Expr]) -> list[Piece]:
+        """What has to agree: the results of `mine`, in pieces."""
         wanted = {"": self.theirs.output}
         for name, (other, scale) in self.states.items():
             value = self.theirs.updates[other]
             wanted[name] = value if scale == 1 else Const(scale) * value
-        return wanted
+        found: list[Piece] = []
+        for name, result in sorted(self.mine.results().items()):
+            goal = wanted[name]
+            found += pieces(result, self.mine.poly(result), goal, self.theirs.poly(goal), gates)
+        return found
 
     def search(self) -> Iterator[Found]:
         yield from self._assign(0, {}, System(), frozenset())
 
     def _assign(
-        self, index: int, chosen: dict[Expr, Target], system: System, settled: frozenset[str]
+        self, index: int, chosen: dict[Expr, Target], system: System, settled: frozenset[int]
     ) -> Iterator[Found]:
         if not self.matcher.budget.spend():
             return
@@ -252,7 +253,7 @@ class _Attempt:
             return
         settled = agreed
         if index == len(self.gates):
-            if len(settled) == len(self.waits):
+            if len(settled) == len(self.pieces):
                 found = self._found(chosen, system)
                 if found is not None:
                     yield found
@@ -264,27 +265,28 @@ class _Attempt:
                 yield from self._assign(index + 1, {**chosen, gate: target}, made, settled)
 
     def _settle(
-        self, settled: frozenset[str], chosen: dict[Expr, Target], system: System
-    ) -> frozenset[str] | None:
-        """The results that agree now that more gates are chosen; None where one cannot.
+        self, settled: frozenset[int], chosen: dict[Expr, Target], system: System
+    ) -> frozenset[int] | None:
+        """The pieces that agree now that more gates are chosen; None where one cannot.
 
-        A result that is not linear in the parameters waits for others to settle some of them.
+        A piece that is not linear in the parameters waits for others to settle some of them.
         """
-        waiting = sorted(
-            name
-            for name, gates in self.waits.items()
-            if name not in settled and all(gate in chosen for gate in gates)
-        )
+        waiting = [
+            index
+            for index, piece in enumerate(self.pieces)
+            if index not in settled and all(gate in chosen for gate in piece.gates)
+        ]
         while waiting:
             left = []
-            for name in waiting:
-                agrees = self._agree(self.mine.results()[name], self.wanted[name], chosen, system)
+            for index in waiting:
+                piece = self.pieces[index]
+                agrees = self._agree(piece.value, piece.wanted, chosen, system)
                 if agrees is False:
                     return None
                 if agrees is None:
-                    left.append(name)
+                    left.append(index)
                 else:
-                    settled = settled | {name}
+                    settled = settled | {index}
             if len(left) == len(waiting):
                 break
             waiting = left
@@ -315,8 +317,13 @@ class _Attempt:
     ) -> bool:
         return bool(self._agree(argument(gate), target.argument, chosen, system))
 
-    def _agree(self, value: Expr, wanted: Expr, chosen: dict[Expr, Target], system: System) -> bool:
-        """Add the equations of `value = wanted`; False where they have no solution."""
+    def _agree(
+        self, value: Expr, wanted: Expr, chosen: dict[Expr, Target], system: System
+    ) -> bool | None:
+        """Add the equations of `value = wanted`; False where they have no solution.
+
+        None where they are not linear in the parameters.
+        """
         goal = self.theirs.poly(wanted)
         made = self._chosen(value, chosen)
         rows = equations(made, goal, self.matcher.unknown)
@@ -375,11 +382,11 @@ class _Attempt:
         return Found(self.states, params, chosen, limits)
 
 
-def _soonest(side: Side, gates: list[Expr]) -> list[Expr]:
-    """Gates in an order that completes a result as soon as can be, inner ones first."""
+def _soonest(pieces: list[Piece], gates: list[Expr]) -> list[Expr]:
+    """Gates in an order that completes a piece as soon as can be, inner ones first."""
     left = dict.fromkeys(gates)
     ordered: list[Expr] = []
-    waiting = [[n for n in bottom_up(result) if n in left] for result in side.results().values()]
+    waiting = [[gate for gate in bottom_up(piece.value) if gate in left] for piece in pieces]
     while left:
         waiting = [[gate for gate in gates if gate in left] for gates in waiting]
         for gate in min(filter(None, waiting), key=len):
