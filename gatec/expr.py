@@ -97,7 +97,15 @@ def _node(cls: type[_T]) -> type[_T]:
     def same(self: Any, other: object) -> bool:
         if self is other:
             return True
-        return isinstance(other, made) and _same_tree(self, other)
+        if not isinstance(other, made) or hash(self) != hash(other):
+            return False
+        one, two = _representative(self), _representative(other)
+        if one is two:
+            return True
+        if not _same_tree(one, two):
+            return False
+        two.__dict__["_same"] = one  # the next comparison is quick
+        return True
 
     made.__hash__ = cached  # type: ignore[method-assign]
     made.__eq__ = same  # type: ignore[method-assign]
@@ -107,6 +115,16 @@ def _node(cls: type[_T]) -> type[_T]:
         if f.compare and f.name not in ("arg", "args")
     )
     return made
+
+
+def _representative(node: Any) -> Any:
+    """One of the nodes that this one was found to be equal to."""
+    found = node
+    while (other := found.__dict__.get("_same")) is not None:
+        found = other
+    while node is not found:
+        node.__dict__["_same"], node = found, node.__dict__["_same"]
+    return found
 
 
 def _same_tree(one: Any, other: Any) -> bool:
