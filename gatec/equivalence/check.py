@@ -7,6 +7,7 @@ the ground of a map has been checked by `checker.py` and replayed in float64 fir
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import chain
 
 from gatec.equivalence import checker, fingerprint, numeric, refute
@@ -141,7 +142,7 @@ def _checked(proof: Proof) -> bool:
 
 def _replayed(proof: Proof) -> Replay:
     replay = numeric.replay(proof)
-    if not max(replay.outputs, replay.gradients) < TRUSTED:
+    if not _is_close(replay):
         raise Unsound(f"a proved map differs by {replay.ulps:.0f} ulps in float64")
     return replay
 
@@ -156,70 +157,87 @@ def _is_identity(proof: Proof | None) -> bool:
     return plain and same and len(proof.theirs.params) == len(proof.mine.params)
 
 
+@dataclass(frozen=True)
+class _Way:
+    """One cell as the general one, with maps worth trying that make it the other."""
+
+    mine: Cell
+    theirs: Cell
+    maps: tuple[Found, ...]
+
+    @classmethod
+    def of(cls, mine: Cell, theirs: Cell) -> _Way:
+        return cls(mine, theirs, tuple(candidates(mine, theirs)))
+
+    def fingerprint(self) -> _Agreement | None:
+        """A map under which the cells agree over a finite field, and in float64."""
+        for found in self.maps:
+            made = fingerprint.agreement(self.mine, self.theirs, found)
+            if made is not None:
+                replay = numeric.compare(self.mine, self.theirs, found)
+                if _is_close(replay):
+                    return _Agreement(found, replay, made)
+        return None
+
+    def agreement(self) -> _Agreement | None:
+        """A map under which the cells agree in float64, and that cannot be refuted."""
+        for found in self.maps:
+            replay = numeric.compare(self.mine, self.theirs, found)
+            if _is_close(replay) and refute.refute(self.mine, self.theirs, found) is None:
+                return _Agreement(found, replay)
+        return None
+
+
+@dataclass(frozen=True)
+class _Agreement:
+    """A map under which cells agree, as far as was tried."""
+
+    found: Found
+    replay: Replay
+    print_: Fingerprint | None = None
+
+
+def _is_close(replay: Replay) -> bool:
+    return max(replay.outputs, replay.gradients) < TRUSTED
+
+
 def _without_proof(
     one: Cell, other: Cell, names: tuple[str, str], searched: tuple[str, ...]
 ) -> Verdict:
-    """No proof: a fingerprint, a certified difference, or agreement in float64."""
-    ways = ((one, other), (other, one))
-    prints = [_fingerprint(*way) for way in ways]
-    agreeing = [found for found in prints if found is not None]
-    if agreeing:
-        return Verdict(
-            _kind(prints[0] is not None, prints[1] is not None, Kind.EQUAL),
-            *names,
-            basis="probabilistic",
-            fingerprint=max((print_ for _, print_, _ in agreeing), key=lambda p: p.bound),
-            replays=tuple(replay for _, _, replay in agreeing),
-            searched=searched,
-            extra={"found": agreeing[0][0]},
-        )
-    best = refute.best(one, other, candidates(one, other))
-    if best is not None:
-        counterexample = refute.refute(one, other, best)
-        if counterexample is not None:
-            return Verdict(
-                Kind.DIFFERENT,
-                *names,
-                basis="certified",
-                counterexample=counterexample,
-                searched=searched,
-            )
-    replays = [_agreement(*way) for way in ways]
-    close = [found for found in replays if found is not None]
-    if close:
-        return Verdict(
-            _kind(replays[0] is not None, replays[1] is not None, Kind.EQUAL_NUMERICALLY),
-            *names,
-            basis="numerical",
-            replays=tuple(replay for _, replay in close),
-            searched=searched,
-            extra={"found": close[0][0]},
-        )
-    return Verdict(Kind.UNDECIDED, *names, basis="none", searched=searched)
+    """No proof: a fingerprint, agreement in float64, or a certified difference."""
+    covers, covered = _Way.of(one, other), _Way.of(other, one)
+    prints = covers.fingerprint(), covered.fingerprint()
+    if any(prints):
+        return _agreeing(prints, names, "probabilistic", searched)
+    close = covers.agreement(), covered.agreement()
+    if any(close):
+        return _agreeing(close, names, "numerical", searched)
+    best = refute.best(one, other, covers.maps)
+    counterexample = None if best is None else refute.refute(one, other, best)
+    if counterexample is None:
+        return Verdict(Kind.UNDECIDED, *names, basis="none", searched=searched)
+    return Verdict(
+        Kind.DIFFERENT, *names, basis="certified", counterexample=counterexample, searched=searched
+    )
 
 
-def _kind(covers: bool, covered: bool, both: Kind) -> Kind:
+def _agreeing(
+    found: tuple[_Agreement | None, _Agreement | None],
+    names: tuple[str, str],
+    basis: str,
+    searched: tuple[str, ...],
+) -> Verdict:
     """A map one way says that one cell is a special case of the other; both ways, that it is it."""
-    if covers and covered:
-        return both
-    return Kind.GENERALISATION if covers else Kind.SPECIAL_CASE
-
-
-def _fingerprint(mine: Cell, theirs: Cell) -> tuple[Found, Fingerprint, Replay] | None:
-    """A map under which the cells agree over a finite field, and in float64."""
-    for found in candidates(mine, theirs):
-        made = fingerprint.agreement(mine, theirs, found)
-        if made is not None:
-            replay = numeric.compare(mine, theirs, found)
-            if max(replay.outputs, replay.gradients) < TRUSTED:
-                return found, made, replay
-    return None
-
-
-def _agreement(mine: Cell, theirs: Cell) -> tuple[Found, Replay] | None:
-    """A map under which the cells agree in float64."""
-    for found in candidates(mine, theirs):
-        replay = numeric.compare(mine, theirs, found)
-        if max(replay.outputs, replay.gradients) < TRUSTED:
-            return found, replay
-    return None
+    both = Kind.EQUAL if basis == "probabilistic" else Kind.EQUAL_NUMERICALLY
+    one_way = Kind.GENERALISATION if found[0] else Kind.SPECIAL_CASE
+    agreeing = [each for each in found if each is not None]
+    prints = [each.print_ for each in agreeing if each.print_ is not None]
+    return Verdict(
+        both if all(found) else one_way,
+        *names,
+        basis=basis,
+        fingerprint=max(prints, key=lambda made: made.bound, default=None),
+        replays=tuple(each.replay for each in agreeing),
+        searched=searched,
+        extra={"found": tuple(each.found for each in agreeing)},
+    )
