@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from torch import Tensor
+
 from gatec.equivalence.modules.interpret import Named
 from gatec.equivalence.modules.merge import Sizes
 from gatec.equivalence.modules.record import Place
@@ -29,6 +31,8 @@ class Block:
 
     name        in the cell
     source      the module's parameter, and which entry of it where an axis enumerates
+    path        the module's parameter
+    index       along each of its axes: an entry, or None for the units
     ranges      (start, stop) along each axis of the source
     cut         whether that is less than all, for each axis
     transposed  the cell's parameter is the transpose of the block
@@ -36,10 +40,20 @@ class Block:
 
     name: str
     source: str
+    path: str
+    index: tuple[int | None, ...]
     shape: Shape
     ranges: tuple[tuple[Dim, Dim], ...]
     cut: tuple[bool, ...]
     transposed: bool = False
+
+    def of(self, tensors: Mapping[str, Tensor], sizes: Mapping[str, int]) -> Tensor:
+        """The block of a tensor of the module: the parameter, or its gradient."""
+        found = tensors[self.path]
+        found = found[tuple(slice(None) if i is None else i for i in self.index)]
+        ends = [slice(a.value(sizes), b.value(sizes)) for a, b in self.ranges]
+        found = found[tuple(ends)]
+        return found.t() if self.transposed else found
 
     @property
     def whole(self) -> bool:
@@ -63,7 +77,13 @@ class Block:
 # --- Blocks ---------------------------------------------------------------------------------------
 
 
-def blocks(roots: Sequence[Expr], sizes: Sizes) -> tuple[dict[Expr, Expr], list[Block]]:
+# A name in expressions -> the module's parameter, and along each axis an entry or None for units.
+Origins = Mapping[str, tuple[str, tuple[int | None, ...]]]
+
+
+def blocks(
+    roots: Sequence[Expr], sizes: Sizes, origins: Origins
+) -> tuple[dict[Expr, Expr], list[Block]]:
     """The parameters in some expressions, cut where slices cut them.
 
     Gives what to put in place of every view of a parameter, and the blocks in order.
@@ -77,7 +97,7 @@ def blocks(roots: Sequence[Expr], sizes: Sizes) -> tuple[dict[Expr, Expr], list[
     values: dict[Expr, Expr] = {}
     made: list[Block] = []
     for param, uses in by_param.items():
-        grid = _Grid.of(param, uses, sizes)
+        grid = _Grid.of(param, uses, sizes, origins)
         made += grid.blocks.values()
         values |= {use.expr(): grid.value(use) for use in uses}
     for view in views:
@@ -112,7 +132,8 @@ class _Grid:
     blocks: Mapping[tuple[int, ...], Block]
 
     @classmethod
-    def of(cls, param: Ref, uses: Sequence[View], sizes: Sizes) -> _Grid:
+    def of(cls, param: Ref, uses: Sequence[View], sizes: Sizes, origins: Origins) -> _Grid:
+        path, entry = origins.get(param.name, (param.name, ()))
         cuts = []
         for axis, size in enumerate(param.shape):
             ends = {Dim(), size}
@@ -130,6 +151,8 @@ class _Grid:
             found[index] = Block(
                 name,
                 param.name,
+                path,
+                entry,
                 shape[::-1] if transposed else shape,
                 ranges,
                 tuple(count > 1 for count in counts),

@@ -6,6 +6,7 @@ to the tensor that it views.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from gatec.equivalence.modules.constants import recognised
 from gatec.equivalence.modules.contract import Products
 from gatec.equivalence.modules.merge import Graph, MergedCall, MergedLeaf
 from gatec.equivalence.modules.record import Place, TensorId, Untraceable
-from gatec.equivalence.modules.symbolic import Symbolic, units
+from gatec.equivalence.modules.symbolic import Items, Symbolic, array, lists, units
 from gatec.equivalence.modules.views import COPIES, VIEWS, View
 from gatec.expr import Expr, Ref
 
@@ -33,9 +34,9 @@ class Named:
 class Reading:
     """What a graph computes.
 
-    results   the tensors of interest
-    named     what each line computed last, in order
-    buffers   constants of the module that follow no rule: they are parameters here
+    results  the tensors of interest
+    named    what each line computed last, in order
+    buffers  constants of the module that follow no rule: they are parameters here
     """
 
     results: tuple[Symbolic, ...]
@@ -209,23 +210,36 @@ def _ids(value: Any) -> Iterator[TensorId]:
 
 
 def leaf_tensor(space: Products, kind: str, leaf: MergedLeaf) -> Symbolic:
-    """A parameter as a tensor: a `Ref` over its units, one for each enumeration."""
+    """A parameter or state as a tensor: a `Ref` over its units, one for each enumeration."""
     axes = space.axes(leaf.shape)
     flat = tuple(atom for axis in axes for atom in axis)
-    return Symbolic(axes, _refs(kind, leaf.name, flat))
-
-
-def _refs(kind: str, name: str, flat: Any) -> Any:
-    from gatec.equivalence.modules.symbolic import array, lists
-
     shape = units(flat)
     if len(shape) > 2:
-        raise Untraceable(f"{name} has more than two axes of units")
+        raise Untraceable(f"{leaf.name} has more than two axes of units")
 
     def ref(index: tuple[int, ...]) -> Expr:
-        return Ref(kind, "".join((name, *(f"[{i}]" for i in index))), shape, int(kind == "state"))
+        return Ref(kind, entry(leaf.name, index), shape, int(kind == "state"))
 
-    return array(lists(flat), ref)
+    return Symbolic(axes, array(lists(flat), ref))
+
+
+def entry(name: str, index: tuple[int, ...]) -> str:
+    """The name of one entry of the enumerations of a tensor."""
+    return "".join((name, *(f"[{i}]" for i in index)))
+
+
+def origins(space: Products, leaf: MergedLeaf) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """For every `Ref` of a parameter: its name, and along each axis an entry, or None for units."""
+    axes = space.axes(leaf.shape)
+    counts = lists(atom for axis in axes for atom in axis)
+    made: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    for index in itertools.product(*map(range, counts)):
+        left = iter(index)
+        where = tuple(
+            0 if not axis else next(left) if isinstance(axis[0], Items) else None for axis in axes
+        )
+        made[entry(leaf.name, index)] = (leaf.name, where)
+    return made
 
 
 def _unknown(space: Products, leaf: MergedLeaf) -> Symbolic:

@@ -210,7 +210,11 @@ class _Assembly:
             for node in bottom_up(root):
                 if isinstance(node, Ref) and node.kind == "var":
                     raise Untraceable("it computes with a constant tensor that is not understood")
-        values, made = cells.blocks(roots, self.graph.sizes)
+        origins: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+        for leaf in self.graph.leaves.values():
+            if leaf.kind in ("param", "constant") and leaf.name:
+                origins |= interpret.origins(self.space, leaf)
+        values, made = cells.blocks(roots, self.graph.sizes, origins)
         swap = _Swap(values)
         named = [replace(item, value=swap(item.value)) for item in named]
         new = {name: swap(value) for name, value in updates.items()}

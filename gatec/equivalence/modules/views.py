@@ -11,8 +11,8 @@ from typing import Any
 
 from gatec.equivalence.modules.contract import Products
 from gatec.equivalence.modules.record import Untraceable
-from gatec.equivalence.modules.symbolic import Symbolic, each
-from gatec.expr import Dim, Expr, Ref, bottom_up
+from gatec.equivalence.modules.symbolic import Symbolic
+from gatec.expr import Dim
 
 Get = Callable[[Products, Symbolic], Symbolic]
 Put = Callable[[Products, Symbolic, Symbolic], Symbolic]
@@ -141,19 +141,6 @@ def _alias(space: Products, x: Symbolic, *more: Any, **options: Any) -> View:
     return View(lambda s, v: v, lambda s, v, new: new)
 
 
-def _detached(space: Products, x: Symbolic) -> View:
-    # The function is the same; what it does to gradients is seen by the replay.
-    return View(
-        lambda s, v: each(v, lambda item: item.apply("detach") if _follows(item) else item),
-        lambda s, v, new: new,
-    )
-
-
-def _follows(item: Expr) -> bool:
-    """Whether an expression depends on anything."""
-    return any(isinstance(node, Ref) for node in bottom_up(item))
-
-
 VIEWS: dict[str, Row] = {
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias"), _reshaped),
     **dict.fromkeys(("t", "transpose"), _transposed),
@@ -165,8 +152,8 @@ VIEWS: dict[str, Row] = {
     "unsqueeze": _unsqueezed,
     "squeeze": _squeezed,
     "expand": _expanded,
-    "alias": _alias,
-    "detach": _detached,
+    # The function is the same with `detach`; that gradients stop there, the replay sees.
+    **dict.fromkeys(("alias", "detach"), _alias),
 }
 # Results of these are tensors of their own, made as a view is read.
 COPIES = {"unsafe_split": "split", "unsafe_split_with_sizes": "split", "unsafe_chunk": "chunk"}

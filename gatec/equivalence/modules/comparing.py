@@ -1,0 +1,116 @@
+"""A cell against a module: which variants of both are compared, and the strongest verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+
+from gatec.equivalence.check import check, unlike
+from gatec.equivalence.modules import matching
+from gatec.equivalence.modules.loaded import LoadedModule
+from gatec.equivalence.modules.resize import resized
+from gatec.equivalence.modules.trace import Traced
+from gatec.equivalence.prepare import prepared
+from gatec.equivalence.sides import mapped
+from gatec.equivalence.verdict import Kind, Verdict
+from gatec.expr import Const, Dim, Expr, Ref
+from gatec.ir import Cell, Param
+
+_ORDER = tuple(Kind)
+
+
+def compare(cell: Cell, module: LoadedModule) -> Verdict:
+    """The strongest verdict about a cell and a module."""
+    if module.traced is None:
+        from gatec.equivalence.modules import fit
+
+        return fit.compare(cell, module)
+    best: tuple[Verdict, Cell, Traced] | None = None
+    for mine, traced in _variants(cell, module.traced):
+        verdict = check(mine, traced.cell)
+        if best is None or _ORDER.index(verdict.kind) < _ORDER.index(best[0].kind):
+            best = verdict, mine, traced
+        if verdict.exit_code == 0:
+            break
+    assert best is not None
+    return _with_constants(module, *best)
+
+
+def _variants(cell: Cell, traced: Traced) -> Iterator[tuple[Cell, Traced]]:
+    """Both cells with the same sizes; constants free where the module takes constants."""
+    cell = fitted(cell, traced.cell)
+    if traced.constants and cell.constants:
+        yield freed(cell), traced
+    yield cell, traced
+    for other in _outputs(cell, traced):
+        yield cell, other
+
+
+def _outputs(cell: Cell, traced: Traced) -> Iterator[Traced]:
+    """The module with another of its values as the output, where shapes allow."""
+    updates = dict.fromkeys(state.update for state in traced.cell.states)
+    for name in updates:
+        made = replace(traced.cell, output=name)
+        if name != traced.cell.output and unlike(prepared(cell), prepared(made)) is None:
+            yield replace(traced, cell=made)
+
+
+def fitted(cell: Cell, other: Cell) -> Cell:
+    """The cell with the sizes of another one, where it has names of its own for them."""
+    sizes: dict[str, Dim] = {}
+    own, theirs = cell.inputs[0].shape, other.inputs[0].shape
+    if len(cell.inputs) == 1 and own == (Dim.of("input_size"),) and own != theirs:
+        sizes["input_size"] = theirs[0]
+    names = [size.name for size in cell.sizes]
+    others = [size.name for size in other.sizes]
+    sizes |= {a: Dim.of(b) for a, b in zip(names, others, strict=False) if a != b}
+    made = resized(cell, sizes)
+    return replace(made, sizes=other.sizes) if sizes and others else made
+
+
+def freed(cell: Cell) -> Cell:
+    """The cell with its constants as parameters: it is compared for all of their values."""
+    names = {constant.name for constant in cell.constants}
+
+    def rule(ref: Ref) -> Expr:
+        return replace(ref, kind="param") if ref.kind == "const" and ref.name in names else ref
+
+    params = tuple(Param(c.name, c.symbol, ()) for c in cell.constants)
+    return replace(mapped(cell, rule), params=(*cell.params, *params), constants=())
+
+
+def settled(cell: Cell, values: Mapping[str, Fraction]) -> Cell:
+    """The cell with numbers in place of some scalar parameters."""
+
+    def rule(ref: Ref) -> Expr:
+        return Const(values[ref.name]) if ref.kind == "param" and ref.name in values else ref
+
+    params = tuple(param for param in cell.params if param.name not in values)
+    return replace(mapped(cell, rule), params=params)
+
+
+def _with_constants(module: LoadedModule, verdict: Verdict, mine: Cell, traced: Traced) -> Verdict:
+    """The verdict, once scalars of the cell have the values that they have in the module.
+
+    A symbol of a formula that is explained in words only, as a step size, is a parameter to
+    gatec; in the module it is a number.
+    """
+    notes = list(module.notes)
+    if verdict.kind is Kind.GENERALISATION and verdict.covers is not None:
+        values = matching.numbers(verdict.covers.params, mine)
+        if values:
+            again = check(settled(mine, values), traced.cell)
+            if again.exit_code == 0:
+                told = ", ".join(f"{name} = {float(value):g}" for name, value in values.items())
+                notes.append(f"constants of the module: {told}")
+                mine, verdict = settled(mine, values), again
+    rows = matching.table(mine, traced, verdict)
+    extra = {
+        **verdict.extra,
+        "cell": traced.cell,
+        "mine": mine,
+        "match": rows,
+        "notes": tuple(notes),
+    }
+    return replace(verdict, theirs=module.name, extra=extra)
