@@ -82,7 +82,7 @@ def unlike(one: Cell, other: Cell) -> str | None:
 
 FAMILY = (
     "each gate taken for a gate of the other cell, its complement, 1/2, or 0 or 1 in the limit",
-    "states permuted, and rescaled by 1, -1, 2, -2, 1/2, -1/2",
+    "states permuted, turned around (-1), or rescaled by ratios of the numbers that drive them",
     "weights and biases solved from linear equations",
 )
 

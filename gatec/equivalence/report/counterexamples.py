@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
 
+from gatec.equivalence.evaluate import Floats, Runner
+from gatec.equivalence.libraries import numpy
 from gatec.equivalence.report.maps import Maps
 from gatec.equivalence.report.model import (
     Block,
@@ -17,6 +22,7 @@ from gatec.equivalence.report.model import (
 )
 from gatec.equivalence.report.names import Names, timed
 from gatec.equivalence.verdict import Counterexample
+from gatec.ir import Cell, Input
 
 
 def sections(maps: Maps, found: Counterexample) -> tuple[Section, ...]:
@@ -24,9 +30,10 @@ def sections(maps: Maps, found: Counterexample) -> tuple[Section, ...]:
     names = maps.comparison.mine.name, maps.comparison.theirs.name
     made = [Section("where they differ", (*_outputs(names, found), *_point(maps, found)))]
     if found.equation is not None:
-        sources = Source(tuple(zip(names, found.equation, strict=True)))
+        texts = [" ".join(text.replace("&", " ").split()) for text in found.equation]
+        sources = Source(tuple(zip(names, texts, strict=True)))
         made.append(Section("the first equation where they part", (sources,)))
-    return tuple(made)
+    return (*made, _quantities(maps, found))
 
 
 def _outputs(names: tuple[str, str], found: Counterexample) -> tuple[Block, ...]:
@@ -66,6 +73,52 @@ def _point(maps: Maps, found: Counterexample) -> tuple[Block, ...]:
     if rest:
         blocks.append(Text(f"{rest}." if lines else "all parameters, inputs and states 0."))
     return tuple(blocks)
+
+
+def _quantities(maps: Maps, found: Counterexample) -> Section:
+    """What every equation gives at the step where the outputs part, in float64."""
+    names = maps.comparison.mine.name, maps.comparison.theirs.name
+    sides = ((maps.one, maps.notation.mine, ""), (maps.other, maps.notation.theirs, "'"))
+    columns = []
+    for cell, own, mark in sides:
+        values = _computed(cell, maps.one.inputs, found, mark)
+        columns.append(
+            [
+                f"{own.of('var', e.name)} = {_decimals(values[e.name])}"
+                for e in cell.equations
+                if e.symbol and e.text
+            ]
+        )
+    rows = tuple(itertools.zip_longest(*columns, fillvalue=""))
+    step = f"all quantities in step {found.step}"
+    return Section(step, (Table(names, rows),))
+
+
+def _computed(
+    cell: Cell, inputs: tuple[Input, ...], found: Counterexample, mark: str
+) -> dict[str, Any]:
+    """The values of a cell's equations in the last step; inputs go by the first cell's names."""
+
+    def array(key: str) -> Any:
+        exact = numpy().array(found.values[key], dtype=object)
+        return numpy().vectorize(lambda text: float(Fraction(text)), otypes=[float])(exact)
+
+    own = zip(cell.inputs, inputs, strict=True)
+    run = Runner(cell).run(
+        Floats(),
+        found.sizes,
+        {param.name: array(param.name)[None] for param in cell.params},
+        {item.name: array(first.name)[:, None] for item, first in own},
+        {state.name: array(f"{state.name}{mark}(0)")[None] for state in cell.states},
+        steps=found.step,
+    )
+    return {name: value[0] for name, value in run.equations[-1].items()}
+
+
+def _decimals(value: Any) -> str:
+    if value.ndim:
+        return f"[{', '.join(_decimals(part) for part in value)}]"
+    return f"{float(value) + 0.0:.6g}"
 
 
 def _named(maps: Maps, found: Counterexample) -> Iterator[tuple[str, object]]:

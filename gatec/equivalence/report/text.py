@@ -56,12 +56,13 @@ class _Paint:
 
 def _section(section: Section, paint: _Paint) -> list[str]:
     lines: list[str] = []
-    for index, block in enumerate(section.blocks):
-        made = _block(block, paint)
+    before: Block | None = None
+    for block in section.blocks:
         # Formulas that follow each other are steps about different equations.
-        if index and isinstance(block, Formulas):
+        if isinstance(block, Formulas) and isinstance(before, Formulas):
             lines.append("")
-        lines += made
+        lines += _block(block, paint)
+        before = block
     return lines
 
 
