@@ -3,10 +3,12 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import cache
 
 import native
 import pytest
+from harness import assert_close, cell_shapes, compiled_text, draw, executed, interpreted
 from native_cells import NAMES, TEXTS, program, sizes_of
 
 from gatec import backends
@@ -173,6 +175,24 @@ def test_caller_in_cpp(tmp_path):
     assert subprocess.run([binary], capture_output=True).returncode == 0
 
 
+def test_more_names_than_a_kernel_takes(tmp_path):
+    """A sum of 450 terms: several loops, none with more than 512 arrays, and the right numbers."""
+    terms = " + ".join(f"p_{{{i}}} * h_{{t-1}}" for i in range(450))
+    made = compiled_text(f"h_t = tanh(W x_t + {terms})\n", "wide.gate")
+    for target in ("c", "cuda"):
+        source = next(iter(backends.load(target).generate(made, "cell").values()))
+        heads = re.findall(
+            r"^static (?:__global__ )?void gatec_\w+_step.*?\)$", source, re.M | re.S
+        )
+        assert len(heads) > 1
+        assert max(head.count("*") for head in heads) <= 512
+    sizes = {"input_size": 2, "hidden_size": 3}
+    case = draw(cell_shapes(made.source, sizes), 3, 2)
+    case = replace(case, params={k: v / 100 for k, v in case.params.items()})
+    got = executed("c", native.build(made, tmp_path), made, sizes, case)
+    assert_close(got, interpreted(made.source, sizes, case), 1e-12)
+
+
 # --- How it reads -------------------------------------------------------------------------------
 
 
@@ -265,8 +285,6 @@ output o
 @pytest.mark.parametrize("target", ["c", "cuda"])
 def test_text_of_a_spec_stays_a_comment(target, tmp_path):
     """Whatever a spec holds: nothing leaves a comment, and templates do not run it."""
-    from dataclasses import replace
-
     cell = program("rnn")
     comments = tuple(line.removeprefix("# ") for line in HOSTILE.splitlines())
     comments += ("\u202e right to left \x00 and nul", "é ü 漢字")

@@ -48,7 +48,8 @@ class Kernels:
         """Write the function of a kernel; returns the arguments of its call."""
         bounds = [number for _, number in kernel.terms]
         found = ordered_words([*kernel.lines, kernel.term, *bounds])
-        read = [name for name in found if name in kernel.shapes and name not in kernel.written]
+        written = set(kernel.written)
+        read = [name for name in found if name in kernel.shapes and name not in written]
         used = {*found, *words([kernel.rows or "", count_text(kernel.shape)])}
         restrict = self.dialect.restrict
         parameters = [Parameter(f"real *{restrict} ", array) for array in kernel.written]

@@ -17,6 +17,8 @@ from gatec.ops import OPS, Kind
 from gatec.passes.common import refs
 
 _MOVES = ("outer", "transpose")
+# What a loop may name: a kernel of CUDA before 12.1 takes 4 KB of parameters, 512 pointers.
+_MOST_NAMES = 400
 _ZERO = Dim()
 
 
@@ -147,10 +149,10 @@ class _Order:
     def _loop(self, key: _Key | None) -> list[Statement]:
         """All that is ready for a loop, and what then is and reads it at its own unit."""
         members: list[int] = []
-        inside, partial = set[str](), set[str]()
+        inside, partial, names = set[str](), set[str](), set[str]()
         held: list[int] = []
         heap = self.ready[key]
-        while heap:
+        while heap and len(names) < _MOST_NAMES:
             number = heapq.heappop(heap)
             statement = self.given[number]
             known = self.reads[number]
@@ -158,6 +160,7 @@ class _Order:
                 held.append(number)
                 continue
             members.append(number)
+            names |= {statement.name, *(ref.name for ref in refs(statement.value))}
             (inside if statement.whole else partial).add(statement.name)
             for freed in self._done(number):
                 if self._key(freed) == key:
