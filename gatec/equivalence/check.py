@@ -97,8 +97,8 @@ def _covering(
 ) -> tuple[Proof | None, bool]:
     """A proof that `theirs` is `mine` under some map, and whether the search came to its end."""
     budget = Budget(tries)
-    bijection = len(mine.states) == len(theirs.states)
-    first = by_name(mine, theirs) if bijection and not limits else ()
+    plain = () if limits else by_name(mine, theirs)
+    first = (found for found in plain if _is_bijection(found, mine, theirs))
     try:
         for found in chain(first, Matcher(mine, theirs, budget).search(limits=limits)):
             proof = prove(mine, theirs, found)
@@ -108,6 +108,12 @@ def _covering(
     except TooLarge:
         return None, False
     return None, budget.left >= 0
+
+
+def _is_bijection(found: Found, mine: Cell, theirs: Cell) -> bool:
+    """Whether a map gives every state of one cell a state of the other, and no two the same."""
+    others = {other for other, _ in found.states.values()}
+    return len(found.states) == len(others) == len(mine.states) == len(theirs.states)
 
 
 def _without_map(
