@@ -26,6 +26,7 @@ _INITIALISATIONS = {
     "identity": "nn.init.eye_({})",
 }
 _OF_MATRICES = frozenset(["orthogonal", "xavier", "xavier_normal", "kaiming", "identity"])
+_STATE_SHAPES = "state_shapes: list[tuple[int, ...]]"
 # How deep the bodies of methods stand.
 _BODY = 8
 
@@ -57,8 +58,10 @@ def module(program: Program) -> str:
         rank=len(plan.inputs[0].shape),
         plain=all(len(s) == 1 for s in (plan.inputs[0].shape, *(i.shape for i in plan.states))),
         extra=len(inputs) > 1,
-        extra_shapes=_dict("shapes", ((i.name, _own(i.shape)) for i in plan.inputs[1:])),
-        state_shapes=_body(f"state_shapes = [{', '.join(_own(s.shape) for s in plan.states)}]"),
+        extra_shapes=_dict(
+            "shapes: dict[str, tuple[int, ...]]", ((i.name, _own(i.shape)) for i in plan.inputs[1:])
+        ),
+        state_shapes=_body(f"{_STATE_SHAPES} = [{', '.join(_own(s.shape) for s in plan.states)}]"),
         run=_body(f"return self._run({', '.join(['state', *inputs])})"),
         run_step=_body(f"return self._run_step({step})"),
         names=written.names | words,
