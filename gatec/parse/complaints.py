@@ -33,8 +33,6 @@ def unexpected(
     place = token or previous
     assert place is not None
     span = source.span(place.start_pos or 0, max(place.end_pos or 0, (place.start_pos or 0) + 1))
-    if token is not None and token.type == "UNKNOWN":
-        return _unknown(token, source)
     if "NAME" in accepts:
         what = "write what it applies to, or remove it"
         if previous is not None and previous.type in _BEFORE_OPERAND:
@@ -50,6 +48,12 @@ def unexpected(
     found = describe(token) if token is not None else "end of the line"
     hint = f"expected {', '.join(expected[:6])}" if expected else None
     return Diagnostic("E0106", f"unexpected {found}", span, hint)
+
+
+def strange(tokens: Sequence[Token], source: Source) -> Diagnostic | None:
+    """The error of the first character or sign that the notation does not have."""
+    token = next((token for token in tokens if token.type == "UNKNOWN"), None)
+    return None if token is None else _unknown(token, source)
 
 
 def _unknown(token: Token, source: Source) -> Diagnostic:

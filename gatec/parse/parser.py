@@ -11,6 +11,7 @@ from lark import Token
 
 from gatec.errors import Diagnostic, GatecError, Note, Span
 from gatec.parse import brackets, definitions, scripts
+from gatec.parse.complaints import strange
 from gatec.parse.juxtapose import Juxtaposer, Names
 from gatec.parse.lexer import Lexer
 from gatec.parse.regions import regions
@@ -141,7 +142,8 @@ class Parser:
             return ()
         tokens = brackets.bars(statement.tokens)
         try:
-            wrong = found.damage or brackets.wrong(tokens, span.source)
+            wrong = found.damage or strange(tokens, span.source)
+            wrong = wrong or brackets.wrong(tokens, span.source)
             if wrong is not None:
                 raise GatecError(wrong)
             parsed = parse_tokens(tokens, span.source, self.context, "start")

@@ -72,9 +72,8 @@ def lag(tokens: Sequence[Token]) -> tuple[str, int] | None:
     if len(tokens) == 1:
         return letter, 0
     if len(tokens) == 3 and tokens[1].type == "SIGN" and tokens[2].isdigit():
-        if len(tokens[2]) > 6:
-            return None
-        return letter, int(tokens[2]) * (1 if tokens[1] == "+" else -1)
+        steps = int(tokens[2]) if len(tokens[2]) < 7 else 10**6
+        return letter, steps if tokens[1] == "+" else -steps
     return None
 
 
@@ -276,6 +275,8 @@ def _is_exponent(
         return not bracketed and base not in context.numbered
     if found is not None and found[0] in _LAYERS:
         return False  # h^{l-1}: a layer's number, no power
+    if inner and inner[0].type == "NUMBER" and any(isinstance(t, Script) for t in inner):
+        return True  # 10^{2^3}
     operators = [token.type for token in inner if token.type in ("SIGN", "SLASH", "FRAC", "DOT")]
     return bool(operators) and len(inner) > 1 and len(parts(script.content)) == 1
 

@@ -14,7 +14,7 @@ from gatec.errors import Diagnostic, GatecError, Source, Span
 from gatec.parse import complaints, scripts
 from gatec.parse.grammar import parser
 from gatec.parse.tokens import Script, Whole
-from gatec.parse.vocabulary import GREEK_NAMES, MAX_DIGITS
+from gatec.parse.vocabulary import GREEK_NAMES, MAX_DEPTH, MAX_DIGITS, MAX_MARKS
 from gatec.syntax import (
     Bracket,
     Call,
@@ -38,6 +38,8 @@ from gatec.syntax import (
 )
 
 Children = list[Any]
+# Signs of products that papers also write for scalar factors.
+_PLAIN_TIMES = ("*", r"\ast", r"\star")
 
 
 def parse(tokens: Sequence[Token], source: Source, context: scripts.Context, start: str) -> Any:
@@ -160,21 +162,33 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
         return Sum(tuple(terms), self._span(children))
 
     def term(self, children: Children) -> Node:
-        result: Node = children[0]
-        factors: list[Node] = []
-        circled = any(
-            isinstance(c, Token) and c not in ("*", r"\ast", r"\star")
-            for c in children
-            if getattr(c, "type", "") == "TIMES"
-        )
-        for sign, operand in zip(children[1::2], children[2::2], strict=True):
+        if len(children) == 1:
+            return children[0]  # type: ignore[no-any-return]
+        signs, operands = children[1::2], children[2::2]
+        circled = any(sign.type == "TIMES" and sign not in _PLAIN_TIMES for sign in signs)
+        factors: list[Node] = [children[0]]
+        divisions = 0
+        for sign, operand in zip(signs, operands, strict=True):
             if sign.type == "TIMES":
-                factors = [*factors, operand] if factors else [result, operand]
-                result = Product(tuple(factors), True, self._span([result, operand]), circled)
-            else:
-                factors = []
-                result = self._divide(result, operand)
-        return result
+                factors.append(operand)
+                continue
+            divisions += 1
+            if divisions > MAX_DEPTH:
+                raise GatecError(
+                    Diagnostic(
+                        "E0501",
+                        f"more than {MAX_DEPTH} divisions in a row",
+                        operand.span,
+                        "give the inner part a name with an equation of its own",
+                    )
+                )
+            factors = [self._divide(self._times(factors, circled), operand)]
+        return self._times(factors, circled)
+
+    def _times(self, factors: list[Node], circled: bool) -> Node:
+        if len(factors) == 1:
+            return factors[0]
+        return Product(tuple(factors), True, self._span(factors), circled)
 
     def _divide(self, left: Node, right: Node) -> Node:
         # `1/2 (x + y)` is a half of the bracket.
@@ -214,6 +228,15 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
 
     def item(self, children: Children) -> Node:
         base: Node = children[0]
+        if len(children) - 1 > MAX_MARKS:
+            raise GatecError(
+                Diagnostic(
+                    "E0507",
+                    f"more than {MAX_MARKS} scripts, accents and primes on one name",
+                    self._span(children),
+                    "write one script with its parts: W_{a,b}",
+                )
+            )
         if isinstance(base, Token):
             base = self.name_atom([base])
         pending: list[Node] = []

@@ -132,6 +132,9 @@ MAX_DEPTH = 200
 MAX_DIGITS = 64
 MAX_EQUATIONS = 10_000
 MAX_POWER = 64
+MAX_EXPONENT = 400  # of numbers
+MAX_MARKS = 16  # on one name
+MAX_LAG = 1_000
 
 # Signs that papers use with more than one meaning, or for what gatec does not compile: better
 # said than taken for a name. Each with what to write.

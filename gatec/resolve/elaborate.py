@@ -10,9 +10,10 @@ from fractions import Fraction
 
 from gatec.errors import Diagnostic, Note, Span
 from gatec.ops import OPS, Kind
+from gatec.parse.vocabulary import MAX_EXPONENT, MAX_LAG, MAX_POWER
 from gatec.resolve.constants import PI
 from gatec.resolve.quantities import INPUT_LETTERS, Quantity, Table
-from gatec.resolve.typed import Typed, constant
+from gatec.resolve.typed import Typed, constant, is_literal
 from gatec.resolve.types import Solver, Type
 from gatec.syntax import (
     Bracket,
@@ -116,6 +117,14 @@ class Elaborator:
                     f"'{key}' is read at a later time than it is computed",
                     symbol.span,
                     "a recurrent cell reads the present and the past; shift the indices",
+                )
+                lag = 1
+            if lag > MAX_LAG:
+                self._error(
+                    "E0508",
+                    f"'{key}' is read {lag} steps back",
+                    symbol.span,
+                    f"at most {MAX_LAG} steps are kept",
                 )
                 lag = 1
             quantity.lags.add(lag)
@@ -321,11 +330,16 @@ class Elaborator:
     def _power(self, node: Power, scope: dict[Key, Typed]) -> Typed:
         base = self.node(node.base, scope)
         exponent = self.node(node.exponent, scope)
-        value = constant(exponent)
-        if value is not None and value.denominator == 1 and abs(value) > 64:
+        value, number = constant(exponent), constant(base)
+        if value is not None and number and value.denominator == 1 and abs(value) <= MAX_EXPONENT:
+            kind = Type(0, (), node.span)
+            return Typed("number", kind, node.span, data=number ** int(value))
+        too_high = value is not None and value.denominator == 1 and abs(value) > MAX_POWER
+        if too_high or (value is None and is_literal(exponent)):
+            shown = value if value is not None else text(node.exponent)
             self._error(
                 "E0504",
-                f"the power {value} is too high",
+                f"the power {shown} is too high",
                 node.span,
                 "integer powers up to 64 are compiled; use \\exp and \\log beyond",
             )

@@ -98,6 +98,11 @@ def is_own(node: Typed) -> bool:
     return inner.kind == "ref" and inner.data[0].kind in ("param", "const")
 
 
+def is_literal(node: Typed) -> bool:
+    """Whether a value is made of the numbers of the text alone."""
+    return all(each.kind != "ref" for each in nodes(node))
+
+
 def is_number(node: Typed) -> bool:
     """Whether a value is made of numbers and constants alone."""
     stack = [node]
