@@ -94,5 +94,10 @@ def _with_module(mine: Compared, address: str) -> Comparison:
     from gatec.equivalence import modules
 
     verdict = modules.compare(mine.cell, address)
-    theirs: Cell = verdict.extra["cell"]
-    return Comparison(mine, Compared(verdict.theirs, address, theirs), verdict)
+    # Constants that the module takes are parameters there; what was not read has no equations.
+    cell = verdict.extra.get("mine", mine.cell)
+    theirs = verdict.extra.get("cell", cell)
+    assert isinstance(cell, Cell)
+    assert isinstance(theirs, Cell)
+    named = _told_apart(replace(mine, cell=cell), Compared(verdict.theirs, address, theirs))
+    return Comparison(*named, verdict)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gatec import show_ir
 from gatec.equivalence.evaluate import Array, Floats, Run, primitive
 from gatec.equivalence.instances import Pair, Setting, Values
 from gatec.equivalence.intervals import apart, ball
@@ -47,8 +48,8 @@ _RELATIONS = ((Fraction(1), Fraction(0)), (Fraction(-1), Fraction(1)), (Fraction
 def parting(pair: Pair, setting: Setting, runs: tuple[Run, Run]) -> tuple[str, str] | None:
     """The texts of the first equation of mine whose value is apart, and of its counterpart.
 
-    `runs` are both cells in balls at a point of this setting. None where nothing that the user
-    wrote corresponds.
+    `runs` are both cells in balls at a point of this setting. None where nothing that has a
+    name corresponds.
     """
     matches = {match.mine: match for match in _matches(pair, setting)}
     one, other = runs
@@ -60,10 +61,15 @@ def parting(pair: Pair, setting: Setting, runs: tuple[Run, Run]) -> tuple[str, s
             counterpart = pair.theirs.equation(match.theirs)
             mine = one.equations[step][match.mine].reshape(-1)
             theirs = match.of(other.equations[step][match.theirs], ball).reshape(-1)
-            texts = equation.text, counterpart.text
-            if all(texts) and any(apart(a, b) for a, b in zip(mine, theirs, strict=True)):
-                return texts
+            named = equation.symbol and counterpart.symbol  # others were made for the comparison
+            if named and any(apart(a, b) for a, b in zip(mine, theirs, strict=True)):
+                return _told(equation), _told(counterpart)
     return None
+
+
+def _told(equation: Equation) -> str:
+    """An equation as the user wrote it; of a module, as it was read."""
+    return equation.text or f"{equation.name} = {show_ir.text(equation.value)}"
 
 
 def _matches(pair: Pair, setting: Setting) -> list[Match]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gatec.equivalence.comparison import Comparison
 from gatec.equivalence.report import counterexamples
-from gatec.equivalence.report.maps import Map, Maps
+from gatec.equivalence.report.maps import Map, Maps, match_rows
 from gatec.equivalence.report.model import (
     Block,
     Formulas,
@@ -17,17 +17,16 @@ from gatec.equivalence.report.model import (
     Table,
     Text,
 )
-from gatec.equivalence.report.preparation import remarks
+from gatec.equivalence.report.preparation import remarks, told
 from gatec.equivalence.report.proofs import Reading, laws_used
 from gatec.equivalence.report.sentences import headline
 from gatec.equivalence.verdict import Kind, Replay
-from gatec.errors import printable
 
 
 def report(comparison: Comparison) -> Report:
     """Everything that is known about two cells, the most important first."""
     verdict = comparison.verdict
-    sections = list(_forms(comparison))
+    sections = [*_forms(comparison), *_match(comparison)]
     if not verdict.reason:
         maps = Maps(comparison)
         sections += _about_maps(maps)
@@ -66,14 +65,25 @@ def _forms(comparison: Comparison) -> Iterator[Section]:
     yield Section("which form", (Listing(tuple(items)),))
 
 
+def _match(comparison: Comparison) -> Iterator[Section]:
+    """What stands for what in a module of PyTorch."""
+    extra = comparison.verdict.extra
+    rows = match_rows(extra)
+    if rows:
+        head = (comparison.mine.name, comparison.theirs.name, "how")
+        yield Section("match of parameters", (Table(head, rows),))
+    notes = extra.get("notes")
+    if isinstance(notes, tuple) and notes:
+        yield Section("about the module", (Listing(tuple(map(str, notes))),))
+
+
 def _cells(comparison: Comparison) -> Section:
     """The equations of both as they were written."""
     blocks: list[Block] = []
     for each in (comparison.mine, comparison.theirs):
         where = f" ({each.spec})" if each.spec and each.spec != each.name else ""
         blocks.append(Text(f"{each.name}{where}:"))
-        lines = tuple(("", printable(e.text)) for e in each.cell.equations if e.text)
-        blocks.append(Source(lines))
+        blocks.append(Source(tuple(("", told(equation)) for equation in each.cell.equations)))
     return Section("the two cells", tuple(blocks), paper=True)
 
 
@@ -88,12 +98,13 @@ def _about_maps(maps: Maps) -> Iterator[Section]:
         return
     for made in maps.all:
         relations = maps.relations(made)
-        lines = relations.parameters()
-        what = "with" if made.proved else "with (not proved)"
-        title = f"{made.special} is {made.general} {what}"
-        blocks: list[Block] = [Formulas(lines) if lines else Text("no parameters")]
-        yield Section(title, tuple(blocks))
-        yield Section("what corresponds to what", _correspondences(maps, made))
+        if not match_rows(verdict.extra):  # else the table of the match says it
+            lines = relations.parameters()
+            what = "with" if made.proved else "with (not proved)"
+            title = f"{made.special} is {made.general} {what}"
+            yield Section(title, (Formulas(lines) if lines else Text("no parameters"),))
+        if made is maps.all[0]:  # the other way says the same
+            yield Section("what corresponds to what", _correspondences(maps, made))
         if relations.limits():
             yield Section("what saturates", (Formulas(relations.limits()),))
         if verdict.kind in (Kind.SPECIAL_CASE, Kind.GENERALISATION, Kind.LIMIT_CASE):
@@ -114,10 +125,12 @@ def _compared_under(maps: Maps) -> Iterator[Section]:
         return
     made = maps.under(found.found)
     relations = maps.relations(made)
-    lines = (*relations.parameters(), *relations.states())
+    has_match = bool(match_rows(maps.verdict.extra))
+    lines = (*(() if has_match else relations.parameters()), *relations.states())
     said = Text(f"Parameters of {made.general} in terms of those of {made.special}:")
-    blocks: tuple[Block, ...] = (said, Formulas(lines)) if lines else (Text("no parameters"),)
-    yield Section("the map under which they were compared", blocks)
+    shown: list[Block] = [] if has_match else [said]
+    shown.append(Formulas(lines) if lines else Text("no parameters"))
+    yield Section("the map under which they were compared", tuple(shown))
 
 
 # --- Grounds --------------------------------------------------------------------------------------

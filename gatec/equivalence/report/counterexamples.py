@@ -86,7 +86,7 @@ def _quantities(maps: Maps, found: Counterexample) -> Section:
             [
                 f"{own.of('var', e.name)} = {_decimals(values[e.name])}"
                 for e in cell.equations
-                if e.symbol and e.text
+                if e.symbol
             ]
         )
     rows = tuple(itertools.zip_longest(*columns, fillvalue=""))

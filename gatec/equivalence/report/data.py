@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gatec import __version__
 from gatec.equivalence.comparison import Compared, Comparison
 from gatec.equivalence.report.expressions import Printer
-from gatec.equivalence.report.maps import Map, Maps
+from gatec.equivalence.report.maps import Map, Maps, match_rows
 from gatec.equivalence.report.model import Formulas, Line
+from gatec.equivalence.report.preparation import told
 from gatec.equivalence.report.proofs import Reading, laws_used
 from gatec.equivalence.report.sentences import headline
 from gatec.equivalence.verdict import Counterexample, Replay
@@ -32,6 +34,11 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         "theirs": _compared(comparison.theirs),
         "reason": verdict.reason or None,
         "maps": [_map(maps, made) for made in maps.all] if maps else [],
+        "match": [
+            {"spec": spec, "module": module, "how": how}
+            for spec, module, how in match_rows(verdict.extra)
+        ],
+        "notes": list(_notes(verdict.extra)),
         "fingerprint": fingerprint
         and {
             "prime": str(fingerprint.prime),
@@ -58,8 +65,13 @@ def _compared(cell: Compared) -> dict[str, Any]:
         "name": cell.name,
         "spec": cell.spec,
         "note": cell.note or None,
-        "equations": [e.text for e in cell.cell.equations if e.text],
+        "equations": [told(equation) for equation in cell.cell.equations],
     }
+
+
+def _notes(extra: Mapping[str, object]) -> tuple[str, ...]:
+    notes = extra.get("notes")
+    return tuple(map(str, notes)) if isinstance(notes, tuple) else ()
 
 
 def _map(maps: Maps, made: Map) -> dict[str, Any]:

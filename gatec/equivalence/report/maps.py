@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gatec.equivalence.check import prepared
@@ -84,3 +85,9 @@ def _cells(comparison: Comparison) -> tuple[Cell, Cell]:
     if verdict.covered is not None:
         return verdict.covered.theirs, verdict.covered.mine
     return prepared(comparison.mine.cell, comparison.theirs.cell)
+
+
+def match_rows(extra: Mapping[str, object]) -> tuple[tuple[str, str, str], ...]:
+    """What stands for what in a module: of the cell, of the module, how it is known."""
+    rows = extra.get("match")
+    return tuple((r.spec, r.module, r.how) for r in rows) if isinstance(rows, tuple) else ()

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 from gatec.equivalence.report.expressions import number
 from gatec.equivalence.report.names import Names
-from gatec.ir import Cell
+from gatec.errors import printable
+from gatec.ir import Cell, Equation
+from gatec.show_ir import text
+
+
+def told(equation: Equation) -> str:
+    """An equation as it was written; of a module, as it was read."""
+    return printable(equation.text) or f"{equation.name} = {text(equation.value)}"
 
 
 def remarks(name: str, written: Cell, compared: Names) -> Iterator[str]:
