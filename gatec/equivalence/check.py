@@ -102,8 +102,7 @@ def _covering(
     try:
         for found in chain(first, Matcher(mine, theirs, budget).search(limits=limits)):
             proof = prove(mine, theirs, found)
-            if proof is not None:
-                _checked(proof)
+            if proof is not None and _checked(proof):
                 return proof, True
     except TooLarge:
         return None, False

@@ -1,10 +1,11 @@
 """The normal form of expressions, with every step that leads to it.
 
-An expression is rewritten from the inside out. Arithmetic is done in one go, as polynomials
-(`polynomials.py`); everything else by laws (`laws.py`), each an equation between two expressions
-that holds for all real values (where both sides are defined). Each use of a law is recorded as a
-`Step`, so that a proof can be read, and checked by code that shares nothing with this
-(`checker.py`).
+An expression is rewritten from the inside out. Sums and products are computed in one go, as
+polynomials (`polynomials.py`), over values in normal form; everything else is rewritten by laws:
+of single nodes (`laws.py`) and of products (`reductions.py`). Each law is an equation between two
+expressions that holds for all real values (where both sides are defined), and each use of one is
+recorded as a `Step`, so that a proof can be read, and checked by code that shares nothing with
+this (`checker/`).
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gatec.equivalence import laws
-from gatec.equivalence.polynomials import Monomial, Poly, TooLarge
+from gatec.equivalence.polynomials import Monomial, Poly, TooLarge, interned, total
 from gatec.equivalence.reductions import reduced
 from gatec.equivalence.steps import Step
 from gatec.expr import Apply, Broadcast, Const, Expr, Ref
 from gatec.ir import Equation
-from gatec.passes.common import bottom_up
 
 ARITHMETIC = "arithmetic"
 EQUATION = "equation"
+_SUMS = frozenset({"add", "neg", "mul"})
 
 
 class Normaliser:
@@ -33,12 +34,17 @@ class Normaliser:
         self.steps: dict[Expr, Step] = {}
         self.budget = budget
         self._known: dict[Expr, Poly] = {}
-        self._values: dict[str, Poly] = {}
+        # Sums and products before laws about products are applied.
+        self._raw: dict[Expr, Poly] = {}
+        # Products of atoms that a law rewrites, and what they are then; None where none does.
+        self._products: dict[Monomial, Poly | None] = {}
         for equation in equations:
             value = self.poly(equation.value)
-            self._values[equation.name] = value
             self._record(EQUATION, equation.ref, equation.value)
             self._known[equation.ref] = value
+            if _is_sum(equation.value):  # no law is needed for it; it is there to be read
+                before, after = self._over_normal(equation.value), self._raw[equation.value]
+                self._record(ARITHMETIC, before, after.expr(before.shape))
 
     def expr(self, expr: Expr) -> Expr:
         """The normal form of an expression, as an expression."""
@@ -46,73 +52,103 @@ class Normaliser:
 
     def poly(self, expr: Expr) -> Poly:
         """The normal form of an expression, as a polynomial over atoms."""
-        for node in bottom_up(expr):
-            if node in self._known:
+        known = self._known
+        found = known.get(expr)
+        if found is not None:
+            return found
+        stack = [(expr, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in known:
                 continue
-            children = tuple(self._known[child].expr(child.shape) for child in node.children)
-            made = node.with_children(children) if children else node
-            found = self._known.get(made)
-            if found is None:
-                found = self._node(made)
-                self._known[made] = found
-            self._known[node] = found
-        return self._known[expr]
+            below = _operands(node)
+            if ready or not below:
+                known[node] = self._node(node)
+            else:
+                stack.append((node, True))
+                stack.extend((child, False) for child in below)
+        return known[expr]
 
-    # --- One node over children in normal form ----------------------------------------------
+    # --- One node over normal forms ---------------------------------------------------------------
 
     def _node(self, node: Expr) -> Poly:
-        self.budget -= 1
-        if self.budget < 0:
-            raise TooLarge
+        self._spend()
+        if _is_sum(node):
+            return self._finished(self._sum(node))
         if isinstance(node, Ref) and node.kind == "var":
             raise ValueError(f"{node.name} is read before it is computed")
-        arithmetic = self._arithmetic(node)
-        if arithmetic is not None:
-            return self._finished(node, arithmetic)
-        found = laws.rewritten(node, self.poly)
+        if isinstance(node, Apply) and node.op in ("div", "pow"):
+            value = self._quotient(node)
+            if value is not None:
+                return self._finished(value)
+        made = self._over_normal(node)
+        found = self._known.get(made)
         if found is None:
-            return self._finished(node, Poly.atom(node))
-        law, after = found
-        self._record(law, node, after)
-        return self.poly(after)
+            rewritten = laws.rewritten(made, self.poly)
+            if rewritten is None:
+                found = Poly.atom(interned(made))
+            else:
+                law, after = rewritten
+                self._record(law, made, after)
+                found = self.poly(after)
+            self._known[made] = found
+        return found
 
-    def _arithmetic(self, node: Expr) -> Poly | None:
-        """Sums, products, whole powers and quotients, as polynomials."""
-        if isinstance(node, Const):
-            return Poly.number(node.value)
-        if isinstance(node, Broadcast):
-            return self._known[node.arg]
-        if not isinstance(node, Apply):
-            return None
-        parts = [self._known[child] for child in node.args]
-        match node.op:
-            case "add":
-                result = parts[0]
-                for part in parts[1:]:
-                    result = result + part
-                return result
-            case "neg":
-                return -parts[0]
-            case "mul":
-                result = parts[0]
-                for part in parts[1:]:
-                    result = result * part
-                return result
-            case "div":
-                below = inverse(parts[1], node.args[1])
-                return None if below is None else parts[0] * below
-            case "pow":
-                return self._power(parts[0], parts[1], node)
-        return None
+    def _over_normal(self, node: Expr) -> Expr:
+        """A node with normal forms in place of its operands."""
+        if not _is_sum(node):
+            return node.with_children(tuple(self._normal(child) for child in node.children))
+        done: dict[Expr, Expr] = {}
+        stack = [(node, False)]
+        while stack:
+            inner, ready = stack.pop()
+            if inner in done:
+                continue
+            if not _is_sum(inner):
+                done[inner] = self._normal(inner)
+            elif ready or not inner.children:
+                done[inner] = inner.with_children(tuple(done[child] for child in inner.children))
+            else:
+                stack.append((inner, True))
+                stack.extend((child, False) for child in inner.children)
+        return done[node]
 
-    def _power(self, base: Poly, exponent: Poly, node: Apply) -> Poly | None:
-        number = exponent.constant
+    def _normal(self, expr: Expr) -> Expr:
+        value = self._known[expr]
+        made = value.expr(expr.shape)
+        self._known.setdefault(made, value)
+        return made
+
+    def _sum(self, node: Expr) -> Poly:
+        """Sums and products, all the way down to what is neither, as a polynomial."""
+        raw = self._raw
+        stack = [(node, False)]
+        while stack:
+            inner, ready = stack.pop()
+            if inner in raw:
+                continue
+            if not _is_sum(inner):
+                raw[inner] = self._known[inner]
+            elif ready or not inner.children:
+                raw[inner] = _arithmetic(inner, [raw[child] for child in inner.children])
+            else:
+                stack.append((inner, True))
+                stack.extend((child, False) for child in inner.children)
+        return raw[node]
+
+    def _quotient(self, node: Apply) -> Poly | None:
+        """A quotient or a whole power as a polynomial; None for others."""
+        base, other = (self._known[child] for child in node.args)
+        if node.op == "div":
+            below = self._inverse(other)
+            return None if below is None else base * below
+        number = other.constant
         if number is None or number.denominator != 1 or abs(number) > 64:
             return None
         count = abs(int(number))
         if count > 4 and len(base.terms) > 2:
             return None
-        factor: Poly | None = base if number >= 0 else inverse(base, node.args[0])
+        factor: Poly | None = base if number >= 0 else self._inverse(base)
         if factor is None:
             return None
         result = Poly.number(1)
@@ -120,40 +156,98 @@ class Normaliser:
             result = result * factor
         return result
 
-    def _finished(self, node: Expr, result: Poly) -> Poly:
-        """Record the arithmetic, then apply the laws that hold inside of monomials."""
-        after = result.expr(node.shape)
-        self._record(ARITHMETIC, node, after)
-        while True:
-            self._known.setdefault(after, result)
-            found = reduced(result, node.shape)
-            if found is None:
-                return result
-            self.budget -= 1
-            if self.budget < 0:
-                raise TooLarge
-            law, changed = found
-            self._record(law, after, changed)
-            again = self.poly(changed)
-            self._known[after] = again
-            return again
+    def _inverse(self, value: Poly) -> Poly | None:
+        """One over a polynomial; None for zero.
+
+        Of a single monomial its powers turned, else of the sum as an atom, scaled so that its
+        first number is 1.
+        """
+        if not value:
+            return None
+        (monomial, number), *rest = value.ordered()
+        if rest:
+            scaled = value.scaled(1 / number)
+            whole = scaled.whole()
+            self._known.setdefault(whole, scaled)
+            return Poly({((whole, -1),): 1 / number})
+        sums = [item for item in monomial if isinstance(item[0], Apply) and item[0].op == "add"]
+        left: Monomial = tuple(
+            (atom, -power) for atom, power in monomial if (atom, power) not in sums
+        )
+        result = Poly({left: 1 / number})
+        for atom, power in sums:
+            for _ in range(-power):
+                result = result * self.poly(atom)
+        return result
+
+    # --- Laws about products ----------------------------------------------------------------------
+
+    def _finished(self, value: Poly) -> Poly:
+        """A polynomial once every product in it is rewritten by the laws about products."""
+        changed = {m: made for m in value.terms if (made := self._rewritten(m)) is not None}
+        if not changed:
+            return value
+        parts = [Poly({m: c for m, c in value.terms.items() if m not in changed})]
+        parts += [made.scaled(value.terms[monomial]) for monomial, made in changed.items()]
+        return total(parts)
+
+    def _rewritten(self, monomial: Monomial) -> Poly | None:
+        """What a product of atoms is by a law about them; None where there is none."""
+        if monomial not in self._products:
+            self._products[monomial] = None
+            found = reduced(monomial)
+            if found is not None:
+                self._spend()
+                law, before, after = found
+                self._record(law, before, after)
+                self._products[monomial] = self.poly(after)
+        return self._products[monomial]
+
+    def _spend(self) -> None:
+        self.budget -= 1
+        if self.budget < 0:
+            raise TooLarge
 
     def _record(self, law: str, before: Expr, after: Expr) -> None:
         if before != after:
             self.steps.setdefault(before, Step(law, before, after))
 
 
-def inverse(value: Poly, expr: Expr) -> Poly | None:
-    """One over a polynomial: of a single monomial its powers turned, else of the sum as an atom.
+def _is_sum(node: Expr) -> bool:
+    """What is computed as one polynomial with the sums and products inside."""
+    return node.op in _SUMS if isinstance(node, Apply) else isinstance(node, Const | Broadcast)
 
-    The sum is scaled so that its first number is 1. None for zero.
-    """
-    if not value:
-        return None
-    (monomial, number), *rest = value.ordered()
-    if not rest:
-        turned: Monomial = tuple((atom, -power) for atom, power in monomial)
-        return Poly({turned: 1 / number})
-    shape = expr.shape if any(a.rank == expr.rank for a in value.atoms()) else ()
-    whole = value.scaled(1 / number).expr(shape)
-    return Poly({((whole, -1),): 1 / number})
+
+def _operands(node: Expr) -> list[Expr]:
+    """What has to be in normal form before a node: what its sums and products are over."""
+    if not _is_sum(node):
+        return list(node.children)
+    found: list[Expr] = []
+    seen: set[Expr] = set()
+    stack = list(node.children)
+    while stack:
+        inner = stack.pop()
+        if inner in seen:
+            continue
+        seen.add(inner)
+        if _is_sum(inner):
+            stack.extend(inner.children)
+        else:
+            found.append(inner)
+    return found
+
+
+def _arithmetic(node: Expr, parts: list[Poly]) -> Poly:
+    if isinstance(node, Const):
+        return Poly.number(node.value)
+    if isinstance(node, Broadcast):
+        return parts[0]
+    assert isinstance(node, Apply)
+    if node.op == "add":
+        return total(parts)
+    if node.op == "neg":
+        return -parts[0]
+    result = parts[0]
+    for part in parts[1:]:
+        result = result * part
+    return result

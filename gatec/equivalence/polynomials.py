@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 from gatec import show_ir
 from gatec.expr import Apply, Broadcast, Const, Expr, Shape, call
@@ -22,6 +22,16 @@ LARGEST = 4000  # monomials of one polynomial
 
 class TooLarge(Exception):
     """A polynomial outgrew what is worth computing: the normal form is given up."""
+
+
+_ATOMS: dict[Expr, Expr] = {}
+
+
+def interned(expr: Expr) -> Expr:
+    """One object for equal expressions: dictionaries find it at once."""
+    if len(_ATOMS) > 1 << 17:
+        _ATOMS.clear()
+    return _ATOMS.setdefault(expr, expr)
 
 
 @cache
@@ -50,13 +60,15 @@ def degree(monomial: Monomial) -> tuple[int, tuple[tuple[tuple[int, int, str], i
 class Poly:
     """A polynomial; immutable, equal where the monomials and their numbers are."""
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_exprs", "_hash", "_ordered", "terms")
 
     def __init__(self, terms: Mapping[Monomial, Fraction] | None = None) -> None:
         self.terms = {m: c for m, c in (terms or {}).items() if c}
         if len(self.terms) > LARGEST:
             raise TooLarge
         self._hash: int | None = None
+        self._ordered: list[tuple[Monomial, Fraction]] | None = None
+        self._exprs: dict[Shape, Expr] = {}
 
     @classmethod
     def number(cls, value: Fraction | int) -> Poly:
@@ -96,7 +108,9 @@ class Poly:
         for one, c in self.terms.items():
             for two, d in other.terms.items():
                 product = times(one, two)
-                found[product] = found.get(product, Fraction(0)) + c * d
+                number = c * d
+                known = found.get(product)
+                found[product] = number if known is None else known + number
         return Poly(found)
 
     @property
@@ -112,10 +126,26 @@ class Poly:
         return self.terms.get(ONE) if len(self.terms) == 1 else None
 
     def ordered(self) -> list[tuple[Monomial, Fraction]]:
-        return sorted(self.terms.items(), key=lambda item: degree(item[0]), reverse=True)
+        """The monomials with their numbers, in the order of printing."""
+        if self._ordered is None:
+            items = list(self.terms.items())
+            if len(items) > 1:
+                items.sort(key=lambda item: degree(item[0]), reverse=True)
+            self._ordered = items
+        return self._ordered
 
     def expr(self, shape: Shape) -> Expr:
         """The polynomial as an expression of the given shape, one way for equal polynomials."""
+        found = self._exprs.get(shape)
+        if found is None:
+            found = self._exprs[shape] = interned(self._expr(shape))
+        return found
+
+    def whole(self) -> Expr:
+        """The polynomial as an expression of its own shape: that of its atoms."""
+        return self.expr(max((atom.shape for atom in self.atoms()), key=len, default=()))
+
+    def _expr(self, shape: Shape) -> Expr:
         terms = [_term(monomial, c) for monomial, c in self.ordered()]
         made = Const(Fraction(0)) if not terms else call("add", *terms) if terms[1:] else terms[0]
         return made if made.shape == shape else Broadcast(made, shape)
@@ -142,19 +172,21 @@ def total(parts: Iterable[Poly]) -> Poly:
     found: dict[Monomial, Fraction] = {}
     for part in parts:
         for monomial, c in part.terms.items():
-            found[monomial] = found.get(monomial, Fraction(0)) + c
+            known = found.get(monomial)
+            found[monomial] = c if known is None else known + c
     return Poly(found)
 
 
+@lru_cache(maxsize=1 << 16)
 def product(monomial: Monomial) -> Expr | None:
     """The atoms of a monomial as one expression; None where there are none."""
-    factors = [_power(atom, power) for atom, power in monomial]
+    factors = [power_of(atom, power) for atom, power in monomial]
     if not factors:
         return None
     return call("mul", *factors) if len(factors) > 1 else factors[0]
 
 
-def _power(atom: Expr, power: int) -> Expr:
+def power_of(atom: Expr, power: int) -> Expr:
     if power == 1:
         return atom
     if power == -1:
@@ -162,6 +194,7 @@ def _power(atom: Expr, power: int) -> Expr:
     return Apply("pow", (atom, Const(Fraction(power))))
 
 
+@lru_cache(maxsize=1 << 16)
 def _term(monomial: Monomial, number: Fraction) -> Expr:
     factors = product(monomial)
     if factors is None:

@@ -5,14 +5,14 @@
     u [-u > 0] = u - u [u > 0]            1 / (exp(u) + exp(v)) = exp(-u) sigmoid(u - v)
     exp(u) sigmoid(u) = exp(u) - sigmoid(u)
 
-`reduced` finds one place where one of them applies; `[u > 0]` is written `where(u > 0, 1, 0)`.
+`reduced` finds the first that applies to a product; `[u > 0]` is written `where(u > 0, 1, 0)`.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-from gatec.equivalence.polynomials import Monomial, Poly, split, times
+from gatec.equivalence.polynomials import Monomial, power_of, product, times
 from gatec.expr import Apply, Broadcast, Const, Expr, Shape, call
 
 ONE, ZERO = Const(Fraction(1)), Const(Fraction(0))
@@ -32,31 +32,22 @@ def indicated(atom: Expr) -> Expr | None:
     return None
 
 
-def reduced(value: Poly, shape: Shape) -> tuple[str, Expr] | None:
-    """The law that applies somewhere in a polynomial, and the whole with it applied; or None."""
-    for monomial, number in value.ordered():
-        found = _monomial(monomial)
-        if found is None:
-            continue
-        law, instead = found
-        rest = Poly({m: c for m, c in value.terms.items() if m != monomial})
-        term = instead if number == 1 else call("mul", Const(number), instead)
-        whole = call("add", rest.expr(_shape(rest, shape)), term) if rest else term
-        return law, whole if whole.shape == shape else Broadcast(whole, shape)
-    return None
-
-
-def _shape(rest: Poly, shape: Shape) -> Shape:
-    return shape if any(atom.shape == shape for atom in rest.atoms()) else ()
-
-
-def _monomial(monomial: Monomial) -> tuple[str, Expr] | None:
-    """What a monomial is equal to by a law, as an expression."""
+def reduced(monomial: Monomial) -> tuple[str, Expr, Expr] | None:
+    """The law about a product of atoms, the product, and what it is by the law; or None."""
+    if not monomial or (len(monomial) == 1 and monomial[0][1] == 1):
+        return None
     for law in (_exponentials, _idempotent, _root, _logistic, _gate, _fraction, _cases):
         found = law(monomial)
         if found is not None:
-            return found
+            name, after = found
+            before = product(monomial)
+            assert before is not None
+            return name, before, _spread(after, before.shape)
     return None
+
+
+def _spread(value: Expr, shape: Shape) -> Expr:
+    return value if value.shape == shape else Broadcast(value, shape)
 
 
 def _is(atom: Expr, op: str) -> bool:
@@ -69,15 +60,7 @@ def _product(parts: list[Expr]) -> Expr:
 
 def _factors(monomial: Monomial) -> list[Expr]:
     """A monomial's atoms, each as an expression with its power."""
-    term = Poly({monomial: Fraction(1)})
-    return (
-        [
-            Poly({((atom, power),): Fraction(1)}).expr(atom.shape)
-            for ((atom, power),) in zip(monomial)
-        ]
-        if term
-        else []
-    )
+    return [power_of(atom, power) for atom, power in monomial]
 
 
 def _exponentials(monomial: Monomial) -> tuple[str, Expr] | None:
@@ -257,4 +240,4 @@ def _cases(monomial: Monomial) -> tuple[str, Expr] | None:
     return None
 
 
-__all__ = ["indicated", "indicator", "reduced", "split"]
+__all__ = ["indicated", "indicator", "reduced"]

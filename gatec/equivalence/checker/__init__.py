@@ -50,7 +50,9 @@ def check(proof: Proof) -> int:
         what = f"state {about}" if about else "the output"
         if (claim.left, claim.right) != (left, right):
             raise Refused(f"the claim about {what} is another one")
-        if one.closed(left) != claim.common or other.closed(right) != claim.common:
+        common = laws.algebra.value(claim.common)
+        sides = one.closed(left), other.closed(right)
+        if not all(laws.algebra.same(side, common) for side in sides):
             raise Refused(f"the sides of the claim about {what} do not meet")
     asked = _conditions(one, mine, [left for left, _ in wanted.values()])
     asked_too = _conditions(other, theirs, [right for _, right in wanted.values()])
@@ -63,7 +65,7 @@ def _conditions(
 ) -> tuple[set[Condition], set[Condition]]:
     """What one side asks for to be defined, and what always holds."""
     conditions = Conditions(replay.laws.algebra, equations.values, replay.closed)
-    led_through = conditions.asked(list(replay.seen))
+    led_through = conditions.asked(replay.seen)
     written = conditions.asked(all_nodes(equations.values.values()))
     always = conditions.asked(unguarded(results, equations.values))
     proved = implied(conditions.proved, replay.laws.algebra)

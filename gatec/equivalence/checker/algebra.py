@@ -163,7 +163,7 @@ class Algebra:
             if node in self._values:
                 continue
             if ready or not node.children:
-                self._values[node] = self._node(node)
+                self._values[node] = self.made(node, [self._values[c] for c in node.children])
             else:
                 stack.append((node, True))
                 stack.extend((child, False) for child in node.children)
@@ -195,7 +195,13 @@ class Algebra:
             raise OutOfScope("a division by 0")
         if len(value) == 1:
             ((term, count),) = value.items()
-            return {tuple((atom, -power) for atom, power in term): 1 / count}
+            made: Sum = {(): 1 / count}
+            for atom, exponent in term:
+                base: Sum = {((atom, -exponent),): Fraction(1)}
+                if exponent < 0 and self.atoms[atom].op == "whole":
+                    base = power(thawed(self.atoms[atom].args[0]), -exponent)
+                made = times(made, base)
+            return made
         lead = value[max(value)]
         whole = self.atom("whole", (scaled(value, 1 / lead),), (), self.rank((value,)))
         return {((whole, -1),): 1 / lead}
@@ -235,8 +241,8 @@ class Algebra:
 
     # --- One node ---------------------------------------------------------------------------
 
-    def _node(self, node: Expr) -> Sum:
-        parts = [self._values[child] for child in node.children]
+    def made(self, node: Expr, parts: list[Sum]) -> Sum:
+        """A node over values of its operands."""
         if isinstance(node, Const):
             return number(node.value)
         if isinstance(node, SizeValue):
@@ -244,9 +250,9 @@ class Algebra:
         if isinstance(node, Broadcast):
             return parts[0]
         if isinstance(node, Apply):
-            made = self._arithmetic(node.op, parts)
-            if made is not None:
-                return made
+            value = self._arithmetic(node.op, parts)
+            if value is not None:
+                return value
             if OPS[node.op].kind is Kind.POINTWISE:
                 return self.function(node.op, *parts)
             return self._single(node.op, parts, _shapes(node), node.rank)

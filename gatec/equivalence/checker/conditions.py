@@ -24,10 +24,10 @@ Condition = tuple[str, Frozen] | tuple[str, Frozen, Frozen]
 
 
 class Conditions:
-    """The conditions of one side of a proof. `normal` is the normal form that a proof gives."""
+    """The conditions of one side of a proof. `normal` gives values, rewritten by its steps."""
 
     def __init__(
-        self, algebra: Algebra, quantities: Mapping[str, Expr], normal: Callable[[Expr], Expr]
+        self, algebra: Algebra, quantities: Mapping[str, Expr], normal: Callable[[Expr], Sum]
     ) -> None:
         self.algebra, self.normal = algebra, normal
         self.bounds = Bounds(quantities)
@@ -50,9 +50,9 @@ class Conditions:
     def _conditions(self, kind: str, value: Expr) -> set[Condition]:
         if kind == "power":
             assert isinstance(value, Apply)
-            base, exponent = (self.algebra.value(self.normal(arg)) for arg in value.args)
+            base, exponent = (self.normal(arg) for arg in value.args)
             return {("power", frozen(base), frozen(exponent))}
-        made = self.algebra.value(self.normal(value))
+        made = self.normal(value)
         if kind == "above -1":
             kind, made = "positive", plus(made, ONE)
         if kind == "not zero":
