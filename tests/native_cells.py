@@ -60,7 +60,7 @@ TEXTS = {
         cell Swap
         M_t = 0.5 M_{t-1} + (A x_t) (B x_t)^\top
         N_t = M_t - M_t^\top
-        h_t = tanh(N_t h_{t-1} + C x_t)
+        h_t = tanh(0.1 N_t h_{t-1} + C x_t)
         output h
     """,
     # A state and an output that no equation of the loop computes.
