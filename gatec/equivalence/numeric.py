@@ -27,6 +27,7 @@ _SETTINGS = ((1, (1, 1, 1)), (2, (2, 3, 1)), (4, (3, 1, 2)), (5, (5, 3, 4)), (8,
 _INSTANCES = 8  # of each setting
 # What a rounding of the operands may change at most; instances that magnify it more are left out.
 _SENSITIVE = 1e-11
+_LEAST = 1e-4  # the least that a difference is relative to; parameters and inputs are about 1
 
 
 def replay(proof: Proof) -> Replay:
@@ -91,11 +92,15 @@ def _differences(pair: Pair, setting: Setting, seed: int) -> Iterator[tuple[floa
 
 
 def _relative(one: Array, other: Array) -> Array:
-    """The largest difference of each instance over its largest value; NaN is a difference."""
+    """The largest difference of each instance over its largest value; NaN is a difference.
+
+    Values far below those of the instances (all units of a rectifier off, say) are roundings of
+    terms that cancel: nothing is relative to them.
+    """
     np = numpy()
     error = np.abs(one - other).max(axis=1, initial=0.0)
     error = np.where(np.isnan(error), np.inf, error)
-    return error / np.maximum(np.abs(other).max(axis=1, initial=0.0), 1e-300)
+    return error / np.maximum(np.abs(other).max(axis=1, initial=0.0), _LEAST)
 
 
 def _rows(pair: Pair, setting: Setting, rng: Array) -> Array:
