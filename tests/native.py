@@ -168,18 +168,19 @@ class Call:
 
     def _given(self, items, values):  # type: ignore[no-untyped-def]
         found = [values.get(item.name) for item in items]
-        return _struct([None if v is None else self.array(v.shape, v) for v in found])
+        return structure([None if v is None else self.array(v.shape, v) for v in found])
 
     # --- Calls ------------------------------------------------------------------------------
 
-    def _shared(self) -> list[object]:
+    def shared(self) -> list[object]:
+        """The arguments that forward and backward have in common."""
         shared: list[object] = [ctypes.byref(self.c_sizes)]
         shared += [self.constants] if self.plan.constants else []
         shared += [self.params] if self.plan.params else []
         room = ctypes.c_size_t(self.room)
-        return [*shared, self.inputs, self.states, _pointer(self.workspace), room]
+        return [*shared, self.inputs, self.states, pointer(self.workspace), room]
 
-    def _queue(self) -> list[object]:
+    def queue(self) -> list[object]:
         """The stream and, with cuBLAS, its handle."""
         if not self.native.cuda:
             return []
@@ -191,11 +192,11 @@ class Call:
     def forward(self) -> int:
         """Forward's status; `outputs` and `last` are written."""
         status = self.native.function("forward", self.dtype)(
-            _pointer(self.outputs),
-            _struct(list(self.last.values())),
-            *self._shared(),
+            pointer(self.outputs),
+            structure(list(self.last.values())),
+            *self.shared(),
             int(self.train),
-            *self._queue(),
+            *self.queue(),
         )
         self.check()
         return status
@@ -213,7 +214,7 @@ class Call:
         self.grad_initial = self._fresh(plan.states, (self.batch,), wanted)
 
         def struct(items, grads):  # type: ignore[no-untyped-def]
-            return _struct([grads.get(item.name) for item in items])
+            return structure([grads.get(item.name) for item in items])
 
         groups = [struct(plan.params, self.grad_params)] if plan.params else []
         groups.append(struct(plan.inputs, self.grad_inputs))
@@ -221,20 +222,20 @@ class Call:
         given = None if grad_last is None else self._given(plan.states, grad_last)
         status = self.native.function("backward", self.dtype)(
             *groups,
-            _pointer(self.array(grad_outputs.shape, grad_outputs)),
+            pointer(self.array(grad_outputs.shape, grad_outputs)),
             given,
-            *self._shared(),
-            *self._queue(),
+            *self.shared(),
+            *self.queue(),
         )
         self.check()
         return status
 
 
-def _pointer(array: np.ndarray) -> ctypes.c_void_p:
+def pointer(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _struct(pointers: Sequence[np.ndarray | None]) -> ctypes.Array[ctypes.c_void_p]:
+def structure(pointers: Sequence[np.ndarray | None]) -> ctypes.Array[ctypes.c_void_p]:
     values = [None if array is None else array.ctypes.data for array in pointers]
     return (ctypes.c_void_p * max(len(values), 1))(*values)
 

@@ -260,6 +260,46 @@ def test_inference_in_chunks(name, target, steps):
     assert (calls[0].outputs == calls[1].outputs).all()
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_structures_that_are_not_given(target):
+    """NULL instead of a structure: no results are wanted, states are the cell's own."""
+    made = call("lstm", target, states=False)
+    made.last = {}
+    assert made.forward() == native.OK
+    grad = weights(made.outputs.shape)
+    assert made.backward(grad, None) == native.OK
+    wanted = made.grad_params["W_f"].copy()
+    sizes, params, inputs, states, workspace, room = made.shared()
+    assert states is None
+    shared = [sizes, params, inputs, states, workspace, room]
+    queue = made.queue()
+    forward = made.native.function("forward", "float64")
+    backward = made.native.function("backward", "float64")
+    outputs = made.outputs.copy()
+    assert forward(native.pointer(made.outputs), None, *shared, 1, *queue) == native.OK
+    assert (made.outputs == outputs).all()
+    grads = native.structure([made.grad_params["W_f"], *[None] * 7])
+    made.grad_params["W_f"][...] = np.nan
+    weights_ = native.pointer(grad)
+    assert backward(grads, None, None, weights_, None, *shared, *queue) == native.OK
+    assert (made.grad_params["W_f"] == wanted).all()
+    assert backward(None, None, None, weights_, None, *shared, *queue) == native.OK
+    made.check()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("steps", "batch"), [(0, 2), (3, 0)])
+def test_empty_arrays_have_no_place(steps, batch, target):
+    made = call("two", target, steps=steps, batch=batch)
+    made.inputs = native.structure([None, None])
+    sizes, params, inputs, states, workspace, room = made.shared()
+    shared = [sizes, params, inputs, states, workspace, room]
+    forward = made.native.function("forward", "float64")
+    assert forward(None, None, *shared, 1, *made.queue()) == native.OK
+    backward = made.native.function("backward", "float64")
+    assert backward(None, None, None, None, None, *shared, *made.queue()) == native.OK
+
+
 # --- Refusals -----------------------------------------------------------------------------------
 
 
