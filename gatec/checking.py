@@ -35,12 +35,26 @@ def compare(spec: Spec, against: Spec, cell: str | None = None) -> Comparison:
         raise GatecError(Diagnostic("E0711", message))
     libraries.numpy()
     libraries.flint()
-    mine = _compared(spec, cell)
-    if isinstance(against, str) and against.startswith("module:"):
-        return _with_module(mine, against)
-    if isinstance(against, str) and against in references.NAMES:
-        return _with_reference(mine, against)
-    return _comparison(*_told_apart(mine, _compared(against, None)))
+    named = against if isinstance(against, str) else ""
+    if named.startswith("module:"):
+        return _with_module(_compared(spec, cell), named)
+    if named in references.NAMES:
+        return _with_reference(_compared(spec, cell), named)
+    return _comparison(*_told_apart(*_both(spec, against, cell)))
+
+
+def _both(spec: Spec, against: Spec, cell: str | None) -> tuple[Compared, Compared]:
+    """Both cells, or the errors of both texts."""
+    found, errors = [], list[Diagnostic]()
+    for each, label in ((spec, cell), (against, None)):
+        try:
+            found.append(_compared(each, label))
+        except GatecError as error:
+            errors += error.diagnostics
+    if errors:
+        raise GatecError(errors)
+    mine, theirs = found
+    return mine, theirs
 
 
 def _misplaced(spec: str) -> GatecError:

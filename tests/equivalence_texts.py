@@ -209,7 +209,8 @@ We use
 \begin{align}
   \mathbf{h}^{(t)} &= \tanh\bigl(\mathbf{W}_x \mathbf{x}^{(t)} + \mathbf{W}_h \mathbf{h}^{(t-1)}
       + \mathbf{b}\bigr) \label{eq:h} \\
-  \mathbf{y}^{(t)} &= \sigma\left(\mathbf{V} \mathbf{h}^{(t)} + \mathbf{c}\right) \odot \mathbf{h}^{(t)}
+  \mathbf{y}^{(t)} &= \sigma\left(\mathbf{V} \mathbf{h}^{(t)} + \mathbf{c}\right)
+      \odot \mathbf{h}^{(t)}
 \end{align}
 \end{document}
 """,

