@@ -88,11 +88,11 @@ def _node(cls: type[_T]) -> type[_T]:
     computed = made.__hash__
 
     def cached(self: Any) -> int:
-        known = self.__dict__.get("_hash")
-        if known is None:
-            known = computed(self)
-            object.__setattr__(self, "_hash", known)
-        return int(known)
+        try:
+            return self._hash  # type: ignore[no-any-return]
+        except AttributeError:
+            object.__setattr__(self, "_hash", computed(self))
+            return self._hash  # type: ignore[no-any-return]
 
     def same(self: Any, other: object) -> bool:
         if self is other:

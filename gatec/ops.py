@@ -579,7 +579,7 @@ _BATCH = (
         "detach",
         Kind.POINTWISE,
         1,
-        lambda np, x: x,
+        lambda np, x: x.detach() if hasattr(x, "detach") else x,
         numpy="{0}",
         torch="{0}.detach()",
         c="{0}",

@@ -69,8 +69,9 @@ def _shared_operand(equation: Equation) -> _Key | None:
         return None
     if value.op in ("matvec", "matmul") and not value.args[0].batched:
         return value.op, value.args[1], equation.phase
-    if value.op == "batch_sum" and isinstance(value.args[0], Apply):
-        return "outer", value.args[0].args[1], equation.phase
+    inner = value.args[0]
+    if value.op == "batch_sum" and isinstance(inner, Apply) and inner.op == "outer":
+        return "outer", inner.args[1], equation.phase
     return None
 
 

@@ -7,6 +7,7 @@ compute unit by unit, down to the names.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gatec.expr import Apply, Broadcast, Concat, Dim, Expr, Identity, Slice, call
@@ -173,15 +174,18 @@ def add_joins(terms: tuple[Expr, ...]) -> Expr | None:
             if not is_zero(part):
                 pieces.setdefault((start, stop), []).append(part)
             start = stop
-    rest, position, parts = pieces, ZERO, list[Expr]()
-    while rest:
-        nearest = _nearest(list(rest), position)
-        if nearest is None:
-            return None
-        start, stop = nearest
+    stops = dict(pieces.keys())  # start -> stop
+    if len(stops) < len(pieces):
+        return None
+    position, parts = ZERO, list[Expr]()
+    while stops:
+        start = position if position in stops else _nearest(stops)
+        stop = stops.pop(start)
         if start != position:
+            if not never_negative(start - position):
+                return None
             parts.append(_padding(first, axis, start - position))
-        found = rest.pop(nearest)
+        found = pieces[start, stop]
         parts.append(make("add", *found) if len(found) > 1 else found[0])
         position = stop
     end = first.shape[axis]
@@ -190,14 +194,13 @@ def add_joins(terms: tuple[Expr, ...]) -> Expr | None:
     return concat(parts, axis)
 
 
-def _nearest(ranges: list[tuple[Dim, Dim]], position: Dim) -> tuple[Dim, Dim] | None:
-    """The range that starts first at or after a position; None where sizes do not tell."""
-    for candidate in ranges:
-        if never_negative(candidate[0] - position) and all(
-            other == candidate or never_negative(other[0] - candidate[1]) for other in ranges
-        ):
-            return candidate
-    return None
+def _nearest(starts: Iterable[Dim]) -> Dim:
+    """The smallest of the starts, as far as sizes tell."""
+    best, *others = starts
+    for other in others:
+        if never_negative(best - other):
+            best = other
+    return best
 
 
 def _padding(like: Expr, axis: int, size: Dim) -> Expr:

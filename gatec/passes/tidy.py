@@ -21,6 +21,7 @@ from gatec.passes.common import (
 )
 
 MOST_TERMS = 64
+MOST_FACTORS = 8  # the derivative by each is the product of all others
 DEEPEST = 50
 
 
@@ -69,10 +70,12 @@ def after_loop(cell: Cell, roots: Roots) -> Cell:
     """Move out of the loop what it does not need (backward cells).
 
     The loop computes the roots of phase STEP, what they read, and what reads a cotangent that
-    step t+1 sends back. The rest is computed for all steps at once, after it; and before it,
-    what reads values of the forward pass only but is read after it, too: its values would be
-    kept over the sequence anyway.
+    step t+1 sends back. The rest is computed for all steps at once, after it. Of what the loop
+    reads, two kinds need no such cotangent and are computed for all steps before it: products
+    with a matrix, and what is read after the loop, too, so that its values are kept anyway.
     """
+    if roots.loop == roots.all:
+        return cell
     steps = [equation for equation in cell.equations if equation.phase is Phase.STEP]
     carried = {e.name for e in steps if any(map(is_carry, refs(e.value)))}
     wanted = carried | {e.name for e in steps if e.name in roots.loop}
@@ -80,7 +83,8 @@ def after_loop(cell: Cell, roots: Roots) -> Cell:
     late = [equation for equation in cell.equations if equation.name not in inside]
     read_late = {ref.name for equation in late for ref in refs(equation.value, "var")}
     again = inside - readers(cell.equations, carried) - roots.all
-    early = needs(steps, read_late & again)
+    products = {equation.name for equation in steps if _is_product(equation.value)}
+    early = needs(steps, (read_late | products) & again)
 
     def phase(equation: Equation) -> Phase:
         if equation.phase is not Phase.STEP:
@@ -90,6 +94,11 @@ def after_loop(cell: Cell, roots: Roots) -> Cell:
         return Phase.STEP if equation.name in inside else Phase.AFTER
 
     return with_equations(cell, (replace(e, phase=phase(e)) for e in cell.equations))
+
+
+def _is_product(value: Expr) -> bool:
+    product = isinstance(value, Apply) and value.op in ("matvec", "matmul")
+    return product and value.batched and not value.children[0].batched
 
 
 def readers(equations: Iterable[Equation], names: Collection[str]) -> set[str]:
@@ -123,14 +132,15 @@ def _bounded(equation: Equation, fresh: Fresh) -> tuple[Expr, list[Equation]]:
     depth: dict[Expr, int] = {}
     for node in bottom_up(equation.value):
         children = [done[child] for child in node.children]
-        while is_pointwise(node) and len(children) > MOST_TERMS:
-            chunks = [children[i : i + MOST_TERMS] for i in range(0, len(children), MOST_TERMS)]
-            op = node.op if isinstance(node, Apply) else "add"
+        op = node.op if isinstance(node, Apply) else ""
+        most = MOST_FACTORS if op == "mul" else MOST_TERMS
+        while is_pointwise(node) and len(children) > most:
+            chunks = [children[i : i + most] for i in range(0, len(children), most)]
             children = [named(call(op, *c)) if len(c) > 1 else c[0] for c in chunks]
             depth.update((child, 0) for child in children)
         made = node.with_children(tuple(children)) if children else node
         own = 1 + max((depth.get(child, 0) for child in children), default=-1)
-        may_part = isinstance(node, Apply) and node.op not in COMPARISONS
+        may_part = op and op not in COMPARISONS
         if own >= DEEPEST and node is not equation.value and may_part:
             made, own = named(made), 0
         done[node], depth[made] = made, own

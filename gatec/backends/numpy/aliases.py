@@ -19,7 +19,7 @@ class Returned:
 
     def __init__(self, views: Iterable[Equation]) -> None:
         self._values: dict[str, Expr] = {}
-        self._seen: list[View] = []
+        self._seen: dict[Expr, list[View]] = {}
         for equation in views:
             if is_simple(equation.value):
                 self._values[equation.name] = rewrite(equation.value, self._behind)
@@ -27,10 +27,11 @@ class Returned:
     def code(self, value: Expr, code: str) -> str:
         """The code of a value that is returned, as a copy where it would share memory."""
         view = View.of(rewrite(value, self._behind))
-        shared = _is_given(view.base) or any(_overlap(view, other) for other in self._seen)
+        seen = self._seen.setdefault(view.base, []) if isinstance(view.base, Ref) else []
+        shared = _is_given(view.base) or any(_overlap(view, other) for other in seen)
         if shared or code.startswith("np.broadcast_to("):
             return f"{code}.copy()"
-        self._seen.append(view)
+        seen.append(view)
         return code
 
     def _behind(self, node: Expr) -> Expr:
@@ -45,8 +46,7 @@ def _is_given(base: Expr) -> bool:
 
 
 def _overlap(one: View, other: View) -> bool:
-    if one.base != other.base or not isinstance(one.base, Ref):
-        return False
+    """Whether two views of one array may have units in common."""
     apart = (
         never_negative(mine[0] - its[1]) or never_negative(its[0] - mine[1])
         for mine, its in zip(one.ranges, other.ranges, strict=True)

@@ -55,7 +55,7 @@ class Arguments:
 
         `lead` are the leading dimensions of inputs.
         """
-        lines, known = list[str](), [*self.told, *self.untold]
+        lines, known, used = list[str](), [*self.told, *self.untold], names_in(body)
         for position, item in enumerate(self.plan.inputs):
             dims = [quoted(dim, known) for dim in item.shape]
             first = lead if position else [f'"{dim}"' for dim in lead]
@@ -63,16 +63,17 @@ class Arguments:
             if not position:
                 lines.append(self.leading(lead))
             told = self._told_by(item, known, len(lead))
-            later = [str(d) for i in self.plan.inputs[position + 1 :] for d in i.shape]
-            lines += [f"{s.name} = {s.code}" for s in told if reads([*later, *body], s.name)]
+            later = {
+                n for i in self.plan.inputs[position + 1 :] for d in i.shape for n, _ in d.terms
+            }
+            lines += [f"{s.name} = {s.code}" for s in told if s.name in used | later]
             known += [solved.name for solved in told]
-        needed = [name for name in self.told if reads([*lines, *body], name)]
-        sizes = self.sizes(needed) or (["_sizes(params)"] if self.told else [])
+        sizes = self.sizes(used | names_in(lines)) or (["_sizes(params)"] if self.told else [])
         return [*self._defaults(), *sizes, *lines]
 
     def reopening(self, body: Sequence[str]) -> list[str]:
         """The sizes that `body` needs, of what has been checked."""
-        needed = {name for name in self.plan.size_names if reads(body, name)}
+        needed = names_in(body)
         lines, known = [*self._defaults(), *self.sizes(needed)], [*self.told, *self.untold]
         for item in self.plan.inputs:
             told = self._told_by(item, known, 2)
@@ -128,10 +129,13 @@ def named_words(items: Iterable[Input | State], *lead: str) -> str:
     return ", ".join(f"{item.name} {words(item.shape, *lead)}" for item in items)
 
 
-def reads(lines: Iterable[str], name: str) -> bool:
-    """Whether code (comments apart) has a name in it."""
-    word = re.compile(rf"(?<![\w.\"]){re.escape(name)}\b")
-    return any(word.search(line) for line in lines if not line.lstrip().startswith("#"))
+_WORD = re.compile(r"(?<![\w.\"])[A-Za-z_]\w*")
+
+
+def names_in(lines: Iterable[str]) -> set[str]:
+    """The names that code reads, comments, attributes and strings apart."""
+    code = (line for line in lines if not line.lstrip().startswith("#"))
+    return {name for line in code for name in _WORD.findall(line)}
 
 
 def _string(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatec.backends.numpy.aliases import Returned
-from gatec.backends.numpy.arguments import reads
+from gatec.backends.numpy.arguments import names_in
 from gatec.backends.numpy.equations import (
     UNTIMED,
     Scope,
@@ -77,7 +77,7 @@ class BackwardFunction:
             arguments.dtype_line(),
             check,
             f"{_GRADS} = np.asarray({_GRADS}, {arguments.dtype})",
-            *param_lines(self.plan, {p.name for p in self.plan.params if reads(body, p.name)}),
+            *param_lines(self.plan, names_in(body)),
         ]
 
     def _start(self) -> list[str]:
