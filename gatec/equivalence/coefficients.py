@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 
 from gatec.equivalence.linear import Row
 from gatec.equivalence.polynomials import Monomial, Poly, key, times
@@ -29,12 +30,13 @@ def equations(value: Poly, wanted: Poly, unknown: Collection[str]) -> list[Row] 
     None where `value` is not linear in them, or hides one in a function.
     """
     rows: dict[Monomial, Row] = {}
+    names = frozenset(unknown)
     known: list[tuple[Monomial, Fraction]] = [(m, -c) for m, c in wanted.terms.items()]
     for monomial, number in value.terms.items():
         if not any(mentions(atom, unknown) for atom, _ in monomial):
             known.append((monomial, number))
             continue
-        place = _place(monomial, unknown)
+        place = _place(monomial, names)
         if place is None:
             return None
         around, param = place
@@ -42,7 +44,7 @@ def equations(value: Poly, wanted: Poly, unknown: Collection[str]) -> list[Row] 
         row.left[param] = row.left.get(param, Fraction(0)) + number
     for monomial, number in known:
         around, coefficient = next(
-            ((a, c) for a, c in _places(monomial) if a in rows), (monomial, ONE)
+            ((a, c) for a, c in _all_places(monomial) if a in rows), (monomial, ONE)
         )
         row = rows.setdefault(around, Row())
         row.right[coefficient] = row.right.get(coefficient, Fraction(0)) - number
@@ -52,7 +54,8 @@ def equations(value: Poly, wanted: Poly, unknown: Collection[str]) -> list[Row] 
     return list(rows.values())
 
 
-def _place(monomial: Monomial, names: Collection[str]) -> tuple[Monomial, Expr] | None:
+@lru_cache(maxsize=1 << 14)
+def _place(monomial: Monomial, names: frozenset[str]) -> tuple[Monomial, Expr] | None:
     """The one parameter among `names` in a monomial, and its surroundings; None if it is not
     one, or stands where the monomial is not linear in it."""
     found: list[tuple[int, Expr]] = []
@@ -84,6 +87,11 @@ def _marked(atom: Expr, view: Expr) -> Expr:
     if isinstance(atom, Apply) and atom.op == "mul":
         children = tuple(sorted(children, key=key))  # the order came from the parameter's name
     return atom.with_children(children)
+
+
+@lru_cache(maxsize=1 << 14)
+def _all_places(monomial: Monomial) -> tuple[tuple[Monomial, Expr], ...]:
+    return tuple(_places(monomial))
 
 
 def _places(monomial: Monomial) -> Iterator[tuple[Monomial, Expr]]:
