@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from gatec.equivalence.assemble import assembled
 from gatec.equivalence.coefficients import equations
-from gatec.equivalence.linear import Combination, System, combined
+from gatec.equivalence.linear import System
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.pieces import Piece, pieces
 from gatec.equivalence.polynomials import Poly, TooLarge
@@ -29,7 +30,7 @@ from gatec.equivalence.sides import (
     renamed,
     with_params,
 )
-from gatec.expr import Apply, Broadcast, Concat, Const, Dim, Expr, Ref, Shape, Slice
+from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, Shape
 from gatec.ir import Cell
 from gatec.passes.common import bottom_up, nodes, zeros
 
@@ -160,36 +161,46 @@ class Matcher:
         return [*found[:_SCALES], *turned]
 
     def _fixings(self) -> Iterator[dict[str, Expr]]:
-        """Parameters that multiply other parameters are tried at 1 and 0: the rest is linear."""
+        """Parameters that stand in products with others are tried at 1 and 0 (vectors), or at
+        the identity (square matrices): the rest is linear, then."""
         yield {}
         names = sorted(self._multiplied())
         if not names or len(names) > 5:
             return
         shapes = {param.name: param.shape for param in self.mine.params}
-        for values in itertools.product((None, ONE, zeros(())), repeat=len(names)):
-            if any(value is not None for value in values):
-                yield {
-                    name: _full(value, shapes[name])
-                    for name, value in zip(names, values, strict=True)
-                    if value is not None
-                }
+        for values in itertools.product(*(_special(shapes[name]) for name in names)):
+            fixed = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+            if fixed:
+                yield fixed
 
     def _multiplied(self) -> set[str]:
-        """Vectors and scalars among the parameters that stand in products with others."""
+        """The parameters that multiply others: all but the last of each product."""
         side = self.prepared(self.mine)
         found: set[str] = set()
         for result in side.results().values():
             for node in nodes(result):
-                if not isinstance(node, Apply) or node.op != "mul":
+                if not isinstance(node, Apply):
                     continue
-                factors = [
-                    f
-                    for f in node.args
-                    if parameter(f, self.unknown) is not None or matrix_product(f, self.unknown)
-                ]
-                if len(factors) > 1:
-                    found |= {f.name for f in factors if isinstance(f, Ref)}
+                if node.op == "mul":
+                    factors = [f for f in node.args if self._has_own(f)]
+                    if len(factors) > 1:
+                        found |= {f.name for f in factors if isinstance(f, Ref)}
+                elif node.op == "matvec":
+                    matrix, vector = node.args
+                    if isinstance(matrix, Ref) and matrix_product(vector, self.unknown):
+                        found |= {matrix.name} & self.unknown
         return found
+
+    def _has_own(self, factor: Expr) -> bool:
+        own = parameter(factor, self.unknown) is not None
+        return own or matrix_product(factor, self.unknown) is not None
+
+
+def _special(shape: Shape) -> list[Expr | None]:
+    """The values that a parameter in products is tried at; None leaves it open."""
+    if len(shape) == 2:
+        return [None, Identity(shape[0])] if shape[0] == shape[1] else [None]
+    return [None, _full(ONE, shape), zeros(shape)]
 
 
 def _drives(side: Side) -> set[Fraction]:
@@ -365,7 +376,7 @@ class _Attempt:
         solution, params = system.solution(), dict[str, Expr]()
         for param in self.mine.cell.params:
             if any(mentions(view, [param.name]) for view in solution):
-                value = _assembled(param.name, param.shape, solution)
+                value = assembled(param.name, param.shape, solution)
                 if value is not None:
                     params[param.name] = value
         self.matcher.reached(gates, results, Found(self.states, params, chosen))
@@ -374,7 +385,7 @@ class _Attempt:
         solution = system.solution()
         params: dict[str, Expr] = {}
         for param in self.mine.cell.params:
-            value = _assembled(param.name, param.shape, solution)
+            value = assembled(param.name, param.shape, solution)
             if value is None:
                 return None
             params[param.name] = value
@@ -426,33 +437,6 @@ def replaced(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
             stack.append((node, True))
             stack.extend((child, False) for child in node.children)
     return done[expr]
-
-
-def _assembled(name: str, shape: Shape, solution: Mapping[Expr, Combination]) -> Expr | None:
-    """A parameter's value, from those of its slices where only they occur."""
-    whole = Ref("param", name, shape)
-    views: dict[tuple[int, object, object], Expr] = {}
-    for view, combination in solution.items():
-        if view == whole:
-            return combined(combination, shape)
-        if isinstance(view, Slice) and view.arg == whole:
-            views[view.axis, view.start, view.stop] = combined(combination, view.shape)
-        elif mentions(view, [name]):
-            return None
-    if not views:
-        return zeros(shape)
-    (axis, *others) = {axis for axis, _, _ in views}
-    if others:
-        return None
-    parts: list[Expr] = []
-    position: object = Dim()
-    starts = {start: (stop, value) for (_, start, stop), value in views.items()}
-    while position in starts:
-        position, value = starts.pop(position)
-        parts.append(value)
-    if starts or position != shape[axis]:
-        return None
-    return Concat(tuple(parts), axis) if len(parts) > 1 else parts[0]
 
 
 __all__ = ["Budget", "Found", "Matcher", "Normaliser", "in_terms_of", "renamed", "replaced"]

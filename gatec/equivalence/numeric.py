@@ -84,10 +84,11 @@ def _differences(pair: Pair, setting: Setting, seed: int) -> Iterator[tuple[floa
             _relative(getattr(other, part), getattr(near, part)) < _SENSITIVE
             for part in ("outputs", "slopes")
         ]
-        finite = [np.isfinite(part).all(axis=1) for part in (other.outputs, other.slopes)]
+        parts = (one.outputs, one.slopes, other.outputs, other.slopes)
+        finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
         outputs = _relative(one.outputs, other.outputs)
         slopes = _relative(one.slopes, other.slopes)
-    for index in np.flatnonzero(steady[0] & steady[1] & finite[0] & finite[1]):
+    for index in np.flatnonzero(steady[0] & steady[1] & finite):
         yield float(outputs[index]), float(slopes[index])
 
 
