@@ -209,8 +209,10 @@ def find(module: nn.Module, sizes: dict[str, int]) -> Calling:
                     return next(iter(probe.conventions()))
                 except StopIteration:
                     failures += probe.failures
-    told = [error for error in failures if not isinstance(error, _Unfit)] or failures
-    detail = f"{type(told[0]).__name__}: {told[0]}" if told else "it takes no tensor"
+    # What ran and was wrong says more than what did not run at all.
+    told = [error for error in failures if isinstance(error, _Unfit)] or failures
+    kind = "" if told and isinstance(told[0], _Unfit) else f"{type(told[0]).__name__}: "
+    detail = f"{kind}{told[0]}" if told else "it takes no tensor"
     raise NotCalled(detail.strip().splitlines()[0])
 
 
@@ -389,7 +391,7 @@ class _Probe:
         kept[t:, 1] = output[t:, 1]
         if not _close(kept, output):
             raise _Unfit("rows of its batch meet, or its past reads the future")
-        if _close(changed, output):
+        if t == 0 and _close(changed, output):
             raise _Unfit("its input has no effect")
 
 

@@ -4,24 +4,20 @@ named by the lines of code that compute them.
 
 from __future__ import annotations
 
-import ast
 import itertools
-import linecache
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 from torch import Tensor
 
+from gatec.equivalence.modules import code
 from gatec.equivalence.modules.interpret import Named
 from gatec.equivalence.modules.merge import Sizes
 from gatec.equivalence.modules.record import Place
-from gatec.errors import printable
 from gatec.expr import Apply, Dim, Expr, Ref, Shape, Slice, bottom_up
 from gatec.ir import Equation
 from gatec.ops import OPS, Kind
-from gatec.passes.common import is_transpose
+from gatec.passes.common import is_transpose, refs
 from gatec.passes.layout import View, concat, transpose
 
 
@@ -190,7 +186,7 @@ class _Grid:
 def equations(
     roots: Mapping[str, Expr], named: Iterable[Named], taken: set[str]
 ) -> tuple[list[Equation], dict[str, str]]:
-    """Equations for some results, cut where a line of code gives a value a name.
+    """Equations for some results, cut where a line of code gives a value a name, and at gates.
 
     Gives the equations, and for each root the name of its equation.
     """
@@ -213,8 +209,8 @@ def equations(
                 continue
             value = node.with_children(tuple(now[child] for child in node.children))
             label = labels.get(node)
-            if label is not None and node.batched and not isinstance(node, (Ref, Slice)):
-                value = emit(label[0], value, label[1])
+            if label is not None and label.fits(value):
+                value = emit(label.name, value, label.text)
             now[node] = value
     updates = {}
     for name, root in roots.items():
@@ -225,73 +221,48 @@ def equations(
     return made, updates
 
 
-def _labels(named: Iterable[Named]) -> dict[Expr, tuple[str, str]]:
-    """(name, text) of the values that stand for a line of code."""
-    labels: dict[Expr, tuple[str, str]] = {}
-    runs: list[Named] = []
-    for item in named:
-        if item.place is None:
-            if isinstance(item.value, Apply) and _is_function(item.value):
-                labels.setdefault(item.value, (item.op, ""))
-            continue
-        if runs and runs[-1].place == item.place:
-            runs[-1] = item
-        else:
-            runs.append(item)
-    for item in runs:
+@dataclass(frozen=True)
+class _Label:
+    """What a value is called, and the code that computes it; `gate` where no line names it."""
+
+    name: str
+    text: str
+    gate: bool
+
+    def fits(self, value: Expr) -> bool:
+        """Whether the value is worth an equation of its own."""
+        if not value.batched or isinstance(value, (Ref, Slice)):
+            return False
+        return not self.gate or next(refs(value, "param"), None) is not None
+
+
+def _labels(named: Iterable[Named]) -> dict[Expr, _Label]:
+    """The values that stand for a line of code, and the functions inside of lines."""
+    items = list(named)
+    last: list[Named] = []
+    for item in items:
+        if item.place is not None:
+            if last and last[-1].place is not None and _together(last[-1].place, item.place):
+                last.pop()
+            last.append(item)
+    labels: dict[Expr, _Label] = {}
+    for item in last:
         assert item.place is not None
-        target, text = statement(item.place)
-        if target is not None:
-            labels.setdefault(item.value, (target, text))
+        found = code.statement(item.place)
+        if found.target is not None:
+            labels.setdefault(item.value, _Label(found.target, found.text, False))
+    for item in items:
+        if isinstance(item.value, Apply) and _is_function(item.value):
+            name, text = (item.op, "") if item.place is None else code.call(item.place, item.op)
+            labels.setdefault(item.value, _Label(name, text, True))
     return labels
+
+
+def _together(one: Place, other: Place) -> bool:
+    """Whether two expressions are of one statement."""
+    return one.file == other.file and code.statement(one) == code.statement(other)
 
 
 def _is_function(node: Apply) -> bool:
     row = OPS[node.op]
     return row.kind is Kind.POINTWISE and not row.infix and node.op not in ("neg", "detach")
-
-
-@lru_cache(maxsize=256)
-def statement(place: Place) -> tuple[str | None, str]:
-    """The variable that a line assigns to (None for no single one), and the line itself."""
-    lines = linecache.getlines(place.file)
-    found = _statement(place.file, place.line)
-    if found is None:
-        return None, ""
-    first, last, target = found
-    text = " ".join(line.strip() for line in lines[first - 1 : last])
-    return target, f"{Path(place.file).name}:{first}: {printable(text)}"
-
-
-@lru_cache(maxsize=256)
-def _statement(file: str, line: int) -> tuple[int, int, str | None] | None:
-    """The lines of the innermost simple statement at a line, and the variable it assigns."""
-    tree = _tree(file)
-    if tree is None:
-        return None
-    found: ast.stmt | None = None
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)):
-            end = node.end_lineno or node.lineno
-            if node.lineno <= line <= end:
-                found = node
-    if found is None:
-        return None
-    target: str | None = None
-    targets = found.targets if isinstance(found, ast.Assign) else [getattr(found, "target", None)]
-    if len(targets) == 1:
-        if isinstance(targets[0], ast.Name):
-            target = targets[0].id
-        elif isinstance(targets[0], ast.Attribute):
-            target = targets[0].attr
-    if isinstance(found, ast.Return):
-        target = "result"
-    return found.lineno, found.end_lineno or found.lineno, target
-
-
-@lru_cache(maxsize=32)
-def _tree(file: str) -> ast.Module | None:
-    try:
-        return ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError, RecursionError):
-        return None

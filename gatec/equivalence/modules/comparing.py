@@ -7,7 +7,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from gatec.equivalence.check import check, unlike
-from gatec.equivalence.modules import matching
+from gatec.equivalence.modules import fitting, matching
+from gatec.equivalence.modules.calling import Returned
 from gatec.equivalence.modules.loaded import LoadedModule
 from gatec.equivalence.modules.resize import resized
 from gatec.equivalence.modules.trace import Traced
@@ -23,11 +24,9 @@ _ORDER = tuple(Kind)
 def compare(cell: Cell, module: LoadedModule) -> Verdict:
     """The strongest verdict about a cell and a module."""
     if module.traced is None:
-        from gatec.equivalence.modules import fit
-
-        return fit.compare(cell, module)
+        return fitting.compare(_sized(cell, module), module)
     best: tuple[Verdict, Cell, Traced] | None = None
-    for mine, traced in _variants(cell, module.traced):
+    for mine, traced in _variants(cell, module, module.traced):
         verdict = check(mine, traced.cell)
         if best is None or _ORDER.index(verdict.kind) < _ORDER.index(best[0].kind):
             best = verdict, mine, traced
@@ -37,18 +36,27 @@ def compare(cell: Cell, module: LoadedModule) -> Verdict:
     return _with_constants(module, *best)
 
 
-def _variants(cell: Cell, traced: Traced) -> Iterator[tuple[Cell, Traced]]:
+def _variants(cell: Cell, module: LoadedModule, traced: Traced) -> Iterator[tuple[Cell, Traced]]:
     """Both cells with the same sizes; constants free where the module takes constants."""
     cell = fitted(cell, traced.cell)
     if traced.constants and cell.constants:
         yield freed(cell), traced
     yield cell, traced
-    for other in _outputs(cell, traced):
+    for other in _outputs(cell, traced) if module.calling.returned is Returned.ALL else ():
         yield cell, other
 
 
+def _sized(cell: Cell, module: LoadedModule) -> Cell:
+    """The cell with the size of its input called as in a module that was not read."""
+    same = cell.inputs[0].shape == (Dim.of("input_size"),) and len(cell.inputs) == 1
+    return resized(cell, {"input_size": Dim.of(module.calling.size)}) if same else cell
+
+
 def _outputs(cell: Cell, traced: Traced) -> Iterator[Traced]:
-    """The module with another of its values as the output, where shapes allow."""
+    """The module with another of its states as the output, where it returns its states alone.
+
+    Which of them is the output is not said then; the first is taken for it before.
+    """
     updates = dict.fromkeys(state.update for state in traced.cell.states)
     for name in updates:
         made = replace(traced.cell, output=name)

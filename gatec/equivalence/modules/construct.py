@@ -185,6 +185,11 @@ def _attempts(address: Address, cls: type[nn.Module]) -> Iterator[Constructor]:
     constants |= {key: value for key, value in fixed.items() if type(value) is float}
     rest = {key: value for key, value in fixed.items() if key not in constants}
     yield Constructor(address, cls, (), sizes, constants, rest)
+    if constants:  # which may be bounded in ways that are not known
+        yield Constructor(address, cls, (), sizes, {}, {**fixed})
+    if INPUT in sizes.values() and HIDDEN in sizes.values():  # a cell whose sizes must be equal
+        same = {key: HIDDEN if name == INPUT else name for key, name in sizes.items()}
+        yield Constructor(address, cls, (), same, constants, rest)
 
 
 def _is_whole(value: object) -> bool:

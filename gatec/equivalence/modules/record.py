@@ -7,10 +7,12 @@ at different sizes can be laid side by side (`merge.py`).
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import torch
@@ -31,10 +33,13 @@ class TensorId:
 
 @dataclass(frozen=True)
 class Place:
-    """The line of the user's code that called an operation."""
+    """The expression of the user's code that called an operation; columns count bytes, from 0."""
 
     file: str
     line: int
+    end_line: int
+    column: int
+    end_column: int
 
 
 @dataclass(frozen=True)
@@ -173,15 +178,18 @@ def _numbers(value: Any) -> list[int]:
 
 
 def _place() -> Place | None:
-    """The innermost line outside of PyTorch and of this package; None where there is none."""
-    frame = sys._getframe(2)
+    """The innermost expression outside of PyTorch and of this package; None without one."""
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((_TORCH, _HERE, "<")):
-            return Place(file, frame.f_lineno)
         if file.startswith(_HERE):
             return None
-        frame = frame.f_back  # type: ignore[assignment]
+        if not file.startswith((_TORCH, "<")):
+            positions = itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
+            line, end_line, column, end_column = next(positions, (None,) * 4)
+            line = line or frame.f_lineno
+            return Place(file, line, end_line or line, column or 0, end_column or 0)
+        frame = frame.f_back
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,6 +19,7 @@ from gatec.equivalence.modules.interpret import Reading
 from gatec.equivalence.modules.merge import Graph, MergedLeaf, merged
 from gatec.equivalence.modules.record import Trace, Untraceable, record
 from gatec.equivalence.modules.symbolic import Batch, Items, Symbolic, array, lists, units
+from gatec.equivalence.sides import mapped
 from gatec.expr import Dim, Expr, Ref, bottom_up
 from gatec.ir import Cell, Initial, Input, Param, Size, State, verify
 from gatec.passes.common import nodes
@@ -50,26 +52,26 @@ class Traced:
 
 def traced(made: Constructor, calling: Calling) -> Traced:
     """The cell that a module computes. Raises Untraceable."""
-    runs = _runs(made)
-    graph = merged([_recorded(made, calling, values) for values in runs], runs)
+    given = runs(made)
+    graph = merged([_recorded(made, calling, values) for values in given], given)
     return _Assembly(made, calling, graph).traced()
 
 
-def _runs(made: Constructor) -> list[Values]:
+def runs(made: Constructor) -> list[Values]:
     """Sizes and constants of enough runs to tell all of them apart. Raises Untraceable."""
     names = (BATCH, *made.size_names)
     if len(names) > len(_TABLE):
         raise Untraceable("its constructor takes too many sizes")
     count = len(names) + 2
-    runs = []
+    found = []
     for k in range(count):
         sizes = {name: row[k] for name, row in zip(names, _TABLE, strict=False)}
         constants = {
             name: _moved(default, k + 3 * i, count)
             for i, (name, default) in enumerate((made.constants or {}).items())
         }
-        runs.append(Values(sizes, constants))
-    return runs
+        found.append(Values(sizes, constants))
+    return found
 
 
 def _moved(value: float, k: int, count: int) -> float:
@@ -242,7 +244,28 @@ class _Assembly:
         except ValueError as error:
             raise Untraceable(str(error)) from None
         blocks = {block.name: block for block in made}
-        return Traced(cell, blocks, constants & set(blocks), tuple(updates))
+        cell, states = _with_states_named(cell, tuple(updates))
+        return Traced(cell, blocks, constants & set(blocks), states)
+
+
+def _with_states_named(cell: Cell, states: tuple[str, ...]) -> tuple[Cell, tuple[str, ...]]:
+    """The cell with states called as the variables that their new values are assigned to."""
+    if len(states) < 2 and states != ("s",):
+        return cell, states  # the signature of forward names it
+    taken = {cell.inputs[0].name, *(param.name for param in cell.params)}
+    made: dict[str, str] = {}
+    for state in cell.states:
+        text = cell.equation(state.update).text
+        named = bool(text) and not text.partition(": ")[2].startswith("return")
+        name = state.update if named and not re.search(r"_\d+$", state.update) else state.name
+        made[state.name] = state.name if name in taken else name
+        taken.add(made[state.name])
+
+    def rule(ref: Ref) -> Expr:
+        return replace(ref, name=made[ref.name]) if ref.kind == "state" else ref
+
+    renamed = tuple(replace(state, name=made[state.name], symbol="") for state in cell.states)
+    return replace(mapped(cell, rule), states=renamed), tuple(made[name] for name in states)
 
 
 class _Swap:
