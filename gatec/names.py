@@ -6,6 +6,8 @@ macro, library function or local of the generated code.
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import re
 import unicodedata
 
@@ -53,6 +55,10 @@ _SINGLE_PRECISION = frozenset(
     if name.islower() and name.isalnum()
 )
 RESERVED = frozenset(_PYTHON.split() + _MODULE.split() + _C.split()) | _SINGLE_PRECISION
+
+# What generated Python must find under its own name: no class may hide it.
+_PYTHON_GLOBALS = "torch nn math np numpy warnings Tensor PackedSequence Callable Sequence Any"
+NO_CLASS = frozenset([*keyword.kwlist, *dir(builtins), *_PYTHON_GLOBALS.split()])
 
 # What generated code appends to a name, or puts before it, and how macros of libraries look.
 _TAKEN = re.compile(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from gatec.errors import Diagnostic, Note, Span
 from gatec.expr import Dim
-from gatec.names import RESERVED, ascii_word
+from gatec.names import NO_CLASS, RESERVED, ascii_word
 from gatec.resolve.constants import number
 from gatec.resolve.quantities import Quantity, Table
 from gatec.resolve.types import Solver
@@ -101,7 +100,7 @@ class DeclarationReader:
                 symbol.span,
                 "a cell's name is letters, digits and _, as in `cell LSTM`",
             )
-        elif ascii_word(name) in _KEYWORDS:
+        elif name in NO_CLASS:
             self._error(
                 "E0406",
                 f"'{name}' is a reserved word of the generated code",
@@ -303,8 +302,3 @@ def _single(node: Node) -> Node:
 def _suggested(word: str, among: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, among, 1, 0.7)
     return f"did you mean '{near[0]}'?" if near else f"a number, or one of {', '.join(among)}"
-
-
-_KEYWORDS = frozenset(
-    [*keyword.kwlist, "torch", "nn", "math", "np", "numpy", "Tensor", "PackedSequence"]
-)

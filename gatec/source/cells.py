@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
 from gatec.errors import Diagnostic, GatecError, Source
+from gatec.names import NO_CLASS
 from gatec.source.document import Document, Formula, Marker, Reading, Style
 from gatec.source.files import fail
 
@@ -143,8 +143,6 @@ def _comments(formulas: list[Formula]) -> tuple[str, ...]:
 
 # --- names ----------------------------------------------------------------------------------------
 
-_TAKEN = frozenset(["torch", "nn", "math", "np", "numpy", "Tensor", "PackedSequence"])
-
 
 def identifier(stem: str) -> str:
     """A file's stem as a name for a class and for files: letters, digits and _."""
@@ -152,7 +150,7 @@ def identifier(stem: str) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_")[:80] or "cell"
     if name[0].isdigit():
         name = f"cell_{name}"
-    return f"{name}_cell" if keyword.iskeyword(name) or name in _TAKEN else name
+    return f"{name}_cell" if name in NO_CLASS else name
 
 
 def _check_name(marker: Marker) -> None:
@@ -165,7 +163,7 @@ def _check_name(marker: Marker) -> None:
                 "a cell's name is letters, digits and _, as in `cell LSTM`",
             )
         )
-    if keyword.iskeyword(marker.name) or marker.name in _TAKEN:
+    if marker.name in NO_CLASS:
         raise GatecError(
             Diagnostic(
                 "E0406",
