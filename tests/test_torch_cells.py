@@ -9,6 +9,8 @@ from torch import sigmoid, tanh
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch_modules import generated, tensors
 
+from gatec.names import Mangler
+
 STEPS, BATCH = 5, 3
 
 
@@ -413,3 +415,14 @@ def test_names_that_the_module_has_too():
     close(layer(x)[1][0], h)
     close(layer(batch=x)[1][0], h)
     close(layer.cell(x[0])[0], layer(x[:1], torch.zeros(2, BATCH, 3).double())[1][0])
+
+
+def test_no_name_of_a_spec_is_one_of_nn_module():
+    """A parameter or a constant hides no method and no attribute of its module."""
+    layer = generated("lstm")(2, 3)
+    own = set(dict(layer.named_parameters()))
+    for name in set(dir(layer)) - own:
+        if not name.startswith("_"):
+            assert Mangler().name(name, name) != name
+    for text in ("named_buffers", "training", "path", "cell", "get_buffer"):
+        made(f"h_t = tanh(W x_t + \\text{{{text}}} ⊙ h_{{t-1}})", 2, 3)
