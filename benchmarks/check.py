@@ -21,10 +21,11 @@ from pathlib import Path
 import gatec
 from gatec import resources
 from gatec.equivalence.comparison import Comparison
+from gatec.equivalence.laws import LAWS
 from gatec.equivalence.verdict import Kind
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "equivalence.md"
-BEGIN, END = "<!-- all pairs: begin -->", "<!-- all pairs: end -->"
+BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 
 SIGNS = {
     Kind.IDENTICAL: "=",
@@ -86,9 +87,21 @@ def main() -> None:
     )
     if write:
         text = DOCS.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        DOCS.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}", encoding="utf-8")
+        text = put(put(text, "all pairs", made), "laws", laws())
+        DOCS.write_text(text, encoding="utf-8")
+
+
+def laws() -> str:
+    """The laws of the normal form as a Markdown table."""
+    rows = [f"| {name} | {said.replace('|', chr(92) + '|')} |" for name, said in LAWS.items()]
+    return "\n".join(["| law | |", "|---|---|", *rows])
+
+
+def put(text: str, part: str, made: str) -> str:
+    """A document with one of its parts made anew."""
+    begin, end = BEGIN.format(part), END.format(part)
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n\n{made}\n\n{end}{rest.partition(end)[2]}"
 
 
 if __name__ == "__main__":

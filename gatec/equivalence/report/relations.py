@@ -80,7 +80,13 @@ class Relations:
     # --- Gates ------------------------------------------------------------------------------------
 
     def gates(self) -> tuple[Line, ...]:
-        """Equations of the general cell that have a counterpart, or a constant value."""
+        """Equations of the general cell that have a counterpart, or a constant value.
+
+        None where the map leaves states out: then nothing corresponds for sure.
+        """
+        mapped = {twin for twin, _ in self.proof.states.values()}
+        if not all(state.name in mapped for state in self.proof.theirs.states):
+            return ()
         ours = normal_forms(self.made)
         others = normal_forms(in_terms_of(self.proof.theirs, self.proof.mine, self.proof.states))
         lines = []
