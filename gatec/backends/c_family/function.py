@@ -44,7 +44,6 @@ class Body(ABC):
         self.local = module.interface.local
         self.storage, self.dialect = module.storage, module.dialect
         self.equations = {equation.name: equation for equation in equations}
-        self.phase_of = {name: equation.phase for name, equation in self.equations.items()}
         self.readers: Counter[str] = Counter()
         self.reading_phases: dict[str, set[Phase]] = {}
         for equation in self.equations.values():
