@@ -62,7 +62,10 @@ def test_the_map_has_every_module():
         assert name in text, f"docs/architecture.md does not name {name}"
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/errors.md"])
+DOCUMENTS = ["README.md", *(f"docs/{n}.md" for n in ("architecture", "equivalence", "errors"))]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_links(name):
     path = ROOT / name
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
