@@ -331,6 +331,18 @@ _POINTWISE = (
     ),
 )
 
+
+def _not_above_0(x: Any) -> Any:
+    """min(x, 0), its derivative at 0 that from below."""
+    return x.apply("gt", 0).apply("where", 0, x)
+
+
+def _between(x: Any, low: float, high: float, value: Any, bottom: float, top: float) -> Any:
+    """`value` for x between two ends, `bottom` and `top` beyond; at both its derivative is 0."""
+    below_high = x.apply("lt", high).apply("where", value, top)
+    return x.apply("gt", low).apply("where", below_high, bottom)
+
+
 # Composed pointwise functions: passes replace them by their definition; the reference is
 # independent of it, and a test compares the two.
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -369,13 +381,13 @@ _COMPOSED = (
     _composed(
         "elu",
         lambda np, x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-        lambda x: x.apply("gt", 0).apply("where", x, x.apply("min", 0).apply("expm1")),
+        lambda x: x.apply("gt", 0).apply("where", x, _not_above_0(x).apply("expm1")),
     ),
     _composed(
         "selu",
         lambda np, x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0))),
         lambda x: (
-            x.apply("gt", 0).apply("where", x, x.apply("min", 0).apply("expm1") * _SELU_ALPHA)
+            x.apply("gt", 0).apply("where", x, _not_above_0(x).apply("expm1") * _SELU_ALPHA)
             * _SELU_SCALE
         ),
     ),
@@ -384,17 +396,17 @@ _COMPOSED = (
         lambda np, x: np.where(x > 0, x, 0.01 * x),
         lambda x: x.apply("gt", 0).apply("where", x, x * 0.01),
     ),
-    _composed("relu6", lambda np, x: np.clip(x, 0, 6), lambda x: x.apply("relu").apply("min", 6)),
+    _composed("relu6", lambda np, x: np.clip(x, 0, 6), lambda x: _between(x, 0, 6, x, 0, 6)),
     _composed(
         "hard_sigmoid",
         lambda np, x: np.clip(x / 6 + 0.5, 0, 1),
-        lambda x: (x / 6 + 0.5).apply("max", 0).apply("min", 1),
+        lambda x: _between(x, -3, 3, x / 6 + 0.5, 0, 1),
         torch="nn.functional.hardsigmoid({0})",
     ),
     _composed(
         "hard_tanh",
         lambda np, x: np.clip(x, -1, 1),
-        lambda x: x.apply("max", -1).apply("min", 1),
+        lambda x: _between(x, -1, 1, x, -1, 1),
         torch="nn.functional.hardtanh({0})",
     ),
     _composed("softsign", lambda np, x: x / (1 + np.abs(x)), lambda x: x / (1 + x.apply("abs"))),
@@ -412,7 +424,7 @@ _COMPOSED = (
     _composed(
         "sinh",
         lambda np, x: np.sinh(x),
-        lambda x: (x.apply("exp") - (-x).apply("exp")) * 0.5,
+        lambda x: (x.apply("expm1") - (-x).apply("expm1")) * 0.5,  # exact near 0, too
         torch="torch.sinh({0})",
     ),
     _composed(
