@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gatec.equivalence.verdict import Verdict
 from gatec.ir import Cell
+from gatec.source.document import Document
 
 if TYPE_CHECKING:
     from gatec.equivalence.modules.loaded import LoadedModule
@@ -37,20 +38,25 @@ def load(address: str) -> LoadedModule:
     return loaded.load(parsed)
 
 
-def compare(cell: Cell, address: str) -> Verdict:
-    """Whether a module computes a cell. `extra` of the verdict has
+def compare(cell: Cell | Document, address: str) -> Verdict:
+    """Whether a module computes a cell, or what a document states.
+
+    In a document, a symbol that is applied like a function and is explained in words only is
+    taken for a function that the module applies. `extra` of the verdict has
 
     cell    what the module computes, as a cell (as far as it was read)
     mine    the cell as it was compared: constants that the module takes are parameters
     match   rows (`matching.Row`): parameter of the cell, rows of the module's parameters
     notes   sentences about the comparison
 
-    Raises GatecError as `load` does.
+    Raises GatecError as `load` does, and for a document that cannot be read.
     """
     module = load(address)
     from gatec.equivalence.modules import comparing
 
-    return comparing.compare(cell, module)
+    if isinstance(cell, Cell):
+        return comparing.compare(cell, module)
+    return comparing.compare_document(cell, module)
 
 
 def _torch(address: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from gatec.equivalence.check import check, unlike
-from gatec.equivalence.modules import fitting, matching
+from gatec.equivalence.modules import fitting, matching, reading
 from gatec.equivalence.modules.calling import Returned
 from gatec.equivalence.modules.loaded import LoadedModule
 from gatec.equivalence.modules.resize import resized
@@ -15,10 +17,12 @@ from gatec.equivalence.modules.trace import Traced
 from gatec.equivalence.prepare import prepared
 from gatec.equivalence.sides import mapped
 from gatec.equivalence.verdict import Kind, Verdict
-from gatec.expr import Const, Dim, Expr, Ref
+from gatec.expr import Broadcast, Const, Dim, Expr, Ref
 from gatec.ir import Cell, Param
+from gatec.source.document import Document
 
 _ORDER = tuple(Kind)
+_READINGS = 4  # of a document whose functions are not named
 
 
 def compare(cell: Cell, module: LoadedModule) -> Verdict:
@@ -36,12 +40,39 @@ def compare(cell: Cell, module: LoadedModule) -> Verdict:
     return _with_constants(module, *best)
 
 
+def compare_document(document: Document, module: LoadedModule) -> Verdict:
+    """The strongest verdict about what a document states and a module.
+
+    Raises GatecError where the document cannot be read.
+    """
+    best: Verdict | None = None
+    closest: int | None = None
+    for cell, note in itertools.islice(reading.cells(document, module), _READINGS):
+        distance = reading.distance(cell, module)
+        if closest is not None and distance > closest:
+            break
+        closest = distance
+        verdict = compare(cell, module)
+        if note:
+            notes = verdict.extra["notes"]
+            assert isinstance(notes, tuple)
+            verdict = replace(verdict, extra={**verdict.extra, "notes": (note, *notes)})
+        if best is None or _ORDER.index(verdict.kind) < _ORDER.index(best.kind):
+            best = verdict
+        if verdict.exit_code == 0:
+            break
+    assert best is not None
+    return best
+
+
 def _variants(cell: Cell, module: LoadedModule, traced: Traced) -> Iterator[tuple[Cell, Traced]]:
     """Both cells with the same sizes; constants free where the module takes constants."""
     cell = fitted(cell, traced.cell)
     if traced.constants and cell.constants:
         yield freed(cell), traced
     yield cell, traced
+    if traced.constants and (numbers := _greek(cell)):
+        yield as_numbers(cell, numbers), traced
     for other in _outputs(cell, traced) if module.calling.returned is Returned.ALL else ():
         yield cell, other
 
@@ -86,6 +117,27 @@ def freed(cell: Cell) -> Cell:
 
     params = tuple(Param(c.name, c.symbol, ()) for c in cell.constants)
     return replace(mapped(cell, rule), params=(*cell.params, *params), constants=())
+
+
+def _greek(cell: Cell) -> list[str]:
+    """Vectors of parameters called by a small Greek letter: most often such a thing is a number.
+
+    `\\lambda \\circ h` has a meaning for both.
+    """
+    greek = re.compile(r"\\(?:var)?[a-z]+(?![A-Za-z])|[α-ω]")
+    return [p.name for p in cell.params if len(p.shape) == 1 and greek.match(p.symbol)]
+
+
+def as_numbers(cell: Cell, names: Sequence[str]) -> Cell:
+    """The cell with numbers in place of some vectors of parameters."""
+
+    def rule(ref: Ref) -> Expr:
+        if ref.kind != "param" or ref.name not in names:
+            return ref
+        return Broadcast(replace(ref, dims=()), ref.dims)
+
+    params = tuple(replace(p, shape=()) if p.name in names else p for p in cell.params)
+    return replace(mapped(cell, rule), params=params)
 
 
 def settled(cell: Cell, values: Mapping[str, Fraction]) -> Cell:
