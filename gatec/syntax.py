@@ -4,8 +4,11 @@ Nodes are frozen and compare without their spans, so reformatted text parses to 
 `Symbol.key` is a name without its time index: scripts in any order give the same key.
 """
 
+# ruff: noqa: RUF009 (every node has the same last field)
+
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
@@ -65,7 +68,6 @@ class Symbol:
     whole: bool = True
     component: bool = False
     span: Span = _span()
-    # A superscript that may be a power or a label, until the whole text is known.
 
 
 @dataclass(frozen=True)
@@ -281,19 +283,21 @@ def children(node: Node) -> tuple[Node, ...]:
             )
 
 
-def symbols(node: Node) -> list[Symbol]:
-    """Every symbol of a tree, in reading order, without recursion."""
-    found = []
+def walk(node: Node) -> Iterator[Node]:
+    """Every node of a tree, in reading order, without recursion."""
     stack: list[Node] = [node]
     while stack:
         current = stack.pop()
-        if isinstance(current, Symbol):
-            found.append(current)
+        yield current
         stack.extend(reversed(children(current)))
-    return found
 
 
-# --- Printing (gatec compile --stop-after parse) ----------------------------------------------------
+def symbols(node: Node) -> list[Symbol]:
+    """Every symbol of a tree, in reading order."""
+    return [each for each in walk(node) if isinstance(each, Symbol)]
+
+
+# --- Printing (gatec compile --stop-after parse) --------------------------------------------------
 
 
 def text(node: Node) -> str:

@@ -132,7 +132,7 @@ class _Folder:
             return self.partners.get(position, len(self.tokens) - 1) + 1
         return min(position + 1, len(self.tokens))
 
-    # --- scripts ------------------------------------------------------------------------------------
+    # --- scripts ----------------------------------------------------------------------------------
 
     def _script(
         self, mark: Token, position: int, stop: int, depth: int

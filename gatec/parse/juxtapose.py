@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from gatec.errors import Diagnostic, GatecError, Span
 from gatec.ops import FUNCTIONS
@@ -80,8 +81,9 @@ class Names:
         if symbol.time is None:
             self.free[symbol.key] = self.free.get(symbol.key, False) or not applied
 
-    @property
+    @cached_property
     def bases(self) -> set[str]:
+        """The letters of the defined names; asked for once all of them are known."""
         return {key.base for key in self.defined}
 
     def builtin(self, key: Key) -> str | None:
@@ -139,6 +141,7 @@ class Juxtaposer:
     def __init__(self, names: Names) -> None:
         self.names = names
         self.diagnostics: list[Diagnostic] = []
+        self._unknown: set[Key] = set()  # functions that were reported
 
     def left(self, node: Node) -> Node:
         """A left side: names are whole there."""
@@ -276,9 +279,13 @@ class Juxtaposer:
         return self.rewrite(item), position + 1
 
     def _unknown_function(self, symbol: Symbol) -> None:
+        if symbol.key in self._unknown:
+            return
+        self._unknown.add(symbol.key)
         known = [*map(str, self.names.functions), *FUNCTIONS]
         word = symbol.key.base.lower()
-        near = difflib.get_close_matches(word, known, 3, 0.7)
+        few = len(self._unknown) < 50
+        near = difflib.get_close_matches(word, known, 3, 0.7) if few else []
         near.sort(key=lambda other: sorted(other) != sorted(word))  # letters swapped: tahn
         line = f"function {_spelled(symbol)} = tanh"
         self.diagnostics.append(

@@ -105,10 +105,10 @@ class _Lines:
         if self._starts_declaration(start):
             return True
         fresh = self._starts_equation(start)
+        if fresh and self.opened and last != "EQUALS":
+            return True
         if (self.depth and not fresh) or last in _CONTINUES or (last == "COMMA" and not fresh):
             return False
-        if fresh and self.opened:
-            return True
         if "END_MATRIX" in (following, last) or following == "BEGIN_MATRIX":
             return False
         if self.opened and self._holds_matrix(index + 1):
@@ -277,10 +277,7 @@ def _finish(tokens: Sequence[Token], source: Source, tex: bool) -> Statement | N
         tokens.pop()
     if not tokens:
         return None
-    if _declares(tokens, tex):
-        tokens = _declaration(tokens)
-    else:
-        tokens = _conditions(tokens)
+    tokens = _declaration(tokens) if _declares(tokens, tex) else _conditions(tokens)
     span = source.span(tokens[0].start_pos or 0, max(token.end_pos or 0 for token in tokens))
     return Statement(tuple(tokens), span, tex)
 

@@ -173,7 +173,8 @@ REFUSED: dict[str, str] = {
         "use the functions that README.md lists, or define one: `function f(z) = …`",
     ),
     **dict.fromkeys(
-        [r"\cup", r"\cap", r"\vee", r"\lor", r"\neg", r"\lnot", r"\setminus", "∪", "∩", "∨", "¬"],
+        [r"\cup", r"\cap", r"\vee", r"\lor", r"\neg", r"\lnot", r"\setminus", "∪", "∩", "∨",
+         "¬"],
         "conditions of cases are joined with `and`",
     ),
 }  # fmt: skip

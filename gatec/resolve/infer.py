@@ -42,6 +42,7 @@ class Inference:
         self.quantities = list(quantities)
         self.diagnostics: list[Diagnostic] = []
         self._failed: set[int] = set()
+        self._known_owners: tuple[int, dict[str, str]] = (-1, {})
         self._said: set[int] = set()
         self._nodes = _collect(equations)
         self._equation_of = {
@@ -83,7 +84,11 @@ class Inference:
 
     def _owners(self) -> dict[str, str]:
         """Whose size each unknown size is: 'size of x'."""
-        owners: dict[str, str] = {}
+        version, owners = self._known_owners
+        if version == self.solver.sizes.version:
+            return owners
+        owners = {}
+        self._known_owners = (self.solver.sizes.version, owners)
         order = {"input": 0, "var": 1}
         for quantity in sorted(self.quantities, key=lambda q: order.get(q.kind, 2)):
             dims = [self.solver.sizes.resolve(dim) for dim in quantity.type.root().dims]

@@ -24,6 +24,7 @@ class Interface:
     ) -> None:
         self.table, self.declared, self.entries, self.report = table, declared, entries, report
         self.inputs = [q for q in table.quantities.values() if q.kind == "input"]
+        self.inputs.sort(key=_input_rank)
         self.output = self._output()
         self.states = self._states()
 
@@ -219,3 +220,10 @@ class Interface:
             quantity.span,
             f"did you mean '{near}'?" if near else "remove the declaration",
         )
+
+
+def _input_rank(quantity: Quantity) -> int:
+    """Inputs as declared, then by their letters: what is usually x comes first."""
+    usual = ("x", "X", "u", "U")
+    base = quantity.key.base
+    return -1 if quantity.declared else usual.index(base) if base in usual else len(usual)

@@ -85,14 +85,13 @@ class Resolver:
     def _elaborate(self) -> tuple[list[Entry], bool]:
         """The typed right sides, and whether a name in them is not defined."""
         elaborator = Elaborator(self.table, self.solver)
-        elaborator.survey()
         entries = [
             Entry(quantity, value, definition)
             for definition in list(self.table.definitions)
             for quantity, value in unstack(definition, self.table, elaborator, self.solver)
         ]
         self.diagnostics += elaborator.diagnostics
-        return entries, elaborator.undefined
+        return entries, bool(elaborator.references.undefined)
 
     def _infer(self, entries: list[Entry]) -> Inference:
         inference = Inference(

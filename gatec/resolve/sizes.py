@@ -41,6 +41,11 @@ class Sizes:
         self._number = 0
         self.conflicts: list[Waiting] = []  # equations that waited and do not hold
 
+    @property
+    def version(self) -> int:
+        """Another number whenever something became known."""
+        return self._count + len(self._known)
+
     def fresh(self) -> Dim:
         self._count += 1
         return Dim.of(f"?{self._count}")

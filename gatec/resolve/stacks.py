@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 from gatec.errors import Diagnostic
 from gatec.parse.juxtapose import Names
-from gatec.resolve.elaborate import Elaborator, Typed
+from gatec.resolve.elaborate import Elaborator
 from gatec.resolve.quantities import Definition, Quantity, Table
+from gatec.resolve.typed import Typed
 from gatec.resolve.types import Solver
 from gatec.syntax import Bracket, Call, Key, Matrix, Node, Product, Sum, Symbol
 

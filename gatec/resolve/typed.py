@@ -64,6 +64,13 @@ def constant(typed: Typed) -> Fraction | None:
     return None
 
 
+def mark_juxtaposed(node: Typed) -> None:
+    """Note that a name is a factor by juxtaposition."""
+    inner = strip(node)
+    if inner.kind == "ref":
+        inner.data[0].juxtaposed = True
+
+
 # --- What a node is as far as its form tells ------------------------------------------------------
 
 

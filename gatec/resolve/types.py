@@ -55,6 +55,12 @@ class Solver:
     def of_rank(self, rank: int, origin: Span | None = None) -> Type:
         return Type(rank, tuple(self.sizes.fresh() for _ in range(rank)), origin)
 
+    def square(self, origin: Span | None = None) -> Type:
+        """A matrix with as many rows as columns."""
+        type_ = self.of_rank(2, origin)
+        self.sizes.unify(type_.dims[0], type_.dims[1])
+        return type_
+
     def set_rank(self, type_: Type, rank: int, origin: Span | None = None) -> bool:
         root = type_.root()
         if root.rank is None:
