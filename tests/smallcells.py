@@ -185,7 +185,7 @@ class Cells:
             factors: list[Expr] = [n, *states]
             terms = [
                 self.draw.choice(gates) * self.draw.choice(factors),
-                self.draw.choice([n, (1 - gates[0]) * n, gates[-1] * state(name)]),
+                self.draw.choice([n, (1 - gates[0]) * n]),
             ]
             self.add(name, call("add", *terms))
         output = names[0]

@@ -9,7 +9,7 @@ trusted: `prove.py` proves what it finds.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -19,6 +19,7 @@ from gatec.equivalence.linear import System
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.pieces import Piece, pieces
 from gatec.equivalence.polynomials import Poly, TooLarge
+from gatec.equivalence.reductions import indicated, indicator
 from gatec.equivalence.sides import (
     Side,
     argument,
@@ -37,6 +38,12 @@ from gatec.passes.common import bottom_up, nodes, zeros
 ONE = Const(Fraction(1))
 HALF = Const(Fraction(1, 2))
 _SCALES = 16  # ways to rescale the states that are tried
+# What functions are of a negative argument, given the function of the positive one.
+_MIRRORED: dict[str, Callable[[Expr], Expr]] = {
+    **dict.fromkeys(("sin", "arctan", "erf", "sign"), lambda value: -value),
+    "cos": lambda value: value,
+    "softplus": lambda value: value - value.children[0],
+}
 # A bias on its way to infinity; `sigmoid` of it is 1 in the limit.
 INFINITE = "infinity"
 
@@ -45,12 +52,13 @@ INFINITE = "infinity"
 class Target:
     """What a gate of `mine` is taken for: an expression over `theirs`.
 
-    `argument` is what the gate's argument then has to be. `limit` marks a constant that is reached
-    only as a bias goes to infinity; the argument is that bias alone.
+    `argument` is what the gate's argument then has to be, None where that is left open. `limit`
+    marks a constant that is reached only as a bias goes to infinity; the argument is that bias
+    alone.
     """
 
     value: Expr
-    argument: Expr
+    argument: Expr | None
     limit: bool = False
 
 
@@ -313,6 +321,15 @@ class _Attempt:
         ]
         for other in alike:
             yield Target(other, argument(other))
+        if gate.op in _MIRRORED:
+            for other in alike:
+                yield Target(_MIRRORED[gate.op](other), -argument(other))
+        if indicated(gate) is not None:
+            # Signs do not see how large a value is: what they are multiplied by may tell.
+            for other in alike:
+                yield Target(other, None)
+            for other in alike:
+                yield Target(indicator(-argument(other)), None)
         if gate.op != "sigmoid":
             return
         for other in alike:
@@ -326,6 +343,8 @@ class _Attempt:
     def _argument_agrees(
         self, gate: Expr, target: Target, chosen: dict[Expr, Target], system: System
     ) -> bool:
+        if target.argument is None:
+            return True
         return bool(self._agree(argument(gate), target.argument, chosen, system))
 
     def _agree(

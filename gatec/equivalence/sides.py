@@ -125,6 +125,8 @@ def is_gate(node: Expr) -> bool:
     """A function, unit by unit, that is no arithmetic."""
     if not isinstance(node, Apply) or OPS[node.op].kind is not Kind.POINTWISE:
         return False
+    if node.op == "gt":  # stands inside of an indicator, which is the gate
+        return False
     return node.op not in _ARITHMETIC and (node.op != "where" or indicated(node) is not None)
 
 
