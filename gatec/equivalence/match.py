@@ -19,7 +19,7 @@ from gatec.equivalence.linear import System
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.pieces import Piece, pieces
 from gatec.equivalence.polynomials import Poly, TooLarge
-from gatec.equivalence.reductions import indicated, indicator
+from gatec.equivalence.reductions import indicated
 from gatec.equivalence.sides import (
     Side,
     argument,
@@ -325,11 +325,12 @@ class _Attempt:
             for other in alike:
                 yield Target(_MIRRORED[gate.op](other), -argument(other))
         if indicated(gate) is not None:
-            # Signs do not see how large a value is: what they are multiplied by may tell.
+            # Signs do not see how large a value is: what they are multiplied by may tell. And
+            # `u [u > 0]` is `u (1 - [-u > 0])`, though at 0 the indicators differ.
             for other in alike:
                 yield Target(other, None)
             for other in alike:
-                yield Target(indicator(-argument(other)), None)
+                yield Target(ONE - other, None)
         if gate.op != "sigmoid":
             return
         for other in alike:
