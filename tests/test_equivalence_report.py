@@ -73,11 +73,11 @@ def test_names_of_both_cells_never_meet():
 
 def test_map_of_joined_weights_and_two_biases():
     shown = lines(comparison("NOTES_LSTM", "TORCH_LSTM").text())
-    assert "W_f = [W_hf', W_if'] columns of a_{t-1}, x_t" in shown
+    assert "W_f = [W_hf', W_if'] # columns of a_{t-1}, x_t" in shown
     assert {"b_f = b_if' + b_hf'", "b_f = b_hf' + b_if'"} & set(shown)
     assert "W_hf' = W_f[columns of a_{t-1}]" in shown
     assert "Γ_{u,t} = i_t'" in shown
-    assert "a = h' state" in shown
+    assert "a = h' # state" in shown
 
 
 def test_map_with_a_complement():
@@ -89,12 +89,12 @@ def test_map_with_a_complement():
 def test_what_a_special_case_fixes():
     shown = comparison("CIFG", "SPLIT_LSTM").text()
     fixed = lines(shown[shown.index("what that fixes in Theirs") :])
-    assert "f_t' = 1 - i_t' gate" in fixed or "i_t' = 1 - f_t' gate" in fixed
-    assert "W_f' = -W_i' parameter" in fixed or "W_i' = -W_f' parameter" in fixed
+    assert "f_t' = 1 - i_t' # gate" in fixed or "i_t' = 1 - f_t' # gate" in fixed
+    assert "W_f' = -W_i' # parameter" in fixed or "W_i' = -W_f' # parameter" in fixed
     shown = comparison("SPLIT_LSTM", "PEEPHOLE").text()
     fixed = lines(shown[shown.index("what that fixes in Theirs") : shown.index("how it is proved")])
     assert [line for line in fixed if "=" in line] == [
-        f"p_{gate}' = 0 parameter" for gate in ("i", "f", "o")
+        f"p_{gate}' = 0 # parameter" for gate in ("i", "f", "o")
     ]
 
 
@@ -107,13 +107,13 @@ def test_a_bias_that_another_makes_up_for_is_not_fixed():
 
 def test_a_mixed_constant_is_named():
     fixed = comparison("JANET_HALF", "SPLIT_LSTM").text()
-    assert "o_t' = 0.5 gate" in lines(fixed)
+    assert "o_t' = 0.5 # gate" in lines(fixed)
 
 
 def test_generalisation_reads_the_same_map_from_the_other_side():
     found = comparison("PEEPHOLE", "SPLIT_LSTM")
     assert found.headline.startswith("Theirs is Mine with some of its parameters fixed or tied")
-    assert "p_i = 0 parameter" in lines(found.text())
+    assert "p_i = 0 # parameter" in lines(found.text())
 
 
 def test_limit_case():
@@ -121,7 +121,7 @@ def test_limit_case():
     assert found.headline.startswith("Mine is what Theirs comes to")
     shown = lines(found.text())
     assert "b_f' → ∞" in shown
-    assert "f_t' → 1 as ∞ grows beyond all bounds" in shown
+    assert "f_t' → 1 # as ∞ grows beyond all bounds" in shown
 
 
 # --- Counterexamples ------------------------------------------------------------------------------

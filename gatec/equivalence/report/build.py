@@ -27,8 +27,11 @@ def report(comparison: Comparison) -> Report:
     """Everything that is known about two cells, the most important first."""
     verdict = comparison.verdict
     sections = [*_forms(comparison), *_match(comparison)]
+    legend = ""
     if not verdict.reason:
         maps = Maps(comparison)
+        marked = "two primes" if maps.notation.theirs.mark == "''" else "a prime"
+        legend = f"Names with {marked} are those of {comparison.theirs.name}."
         sections += _about_maps(maps)
         if verdict.counterexample is not None:
             sections += counterexamples.sections(maps, verdict.counterexample)
@@ -46,6 +49,7 @@ def report(comparison: Comparison) -> Report:
         kind=str(verdict.kind),
         headline=headline(comparison),
         same=comparison.same,
+        legend=legend,
         sections=tuple(sections),
     )
 
@@ -101,7 +105,7 @@ def _about_maps(maps: Maps) -> Iterator[Section]:
         if not match_rows(verdict.extra):  # else the table of the match says it
             lines = relations.parameters()
             what = "with" if made.proved else "with (not proved)"
-            title = f"{made.special} is {made.general} {what}"
+            title = f"map: {made.special} is {made.general} {what}"
             yield Section(title, (Formulas(lines) if lines else Text("no parameters"),))
         if made is maps.all[0]:  # the other way says the same
             yield Section("what corresponds to what", _correspondences(maps, made))

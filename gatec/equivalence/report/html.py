@@ -27,9 +27,10 @@ def render(report: Report, *, whole: bool = True) -> str:
             '<main class="gatec">',
             f"<header>\n<h1>{_text(report.title)}</h1>",
             f'<p><span class="verdict {kind}">{_text(report.kind)}</span>'
-            f"{_text(report.headline)}</p>\n</header>",
+            f"{_text(report.headline)}</p>",
+            f'<p class="legend">{_text(report.legend)}</p>\n</header>',
             *(_section(section) for section in report.sections),
-            "<footer>Made by gatec check. Primes mark the names of the second cell.</footer>",
+            "<footer>Made by gatec check.</footer>",
             "</main>",
         ]
     )

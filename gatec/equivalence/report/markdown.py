@@ -26,6 +26,7 @@ def render(report: Report) -> str:
     parts = [
         f"# {escaped(report.title)}",
         f"**{escaped(report.kind)}.** {escaped(report.headline)}",
+        *([escaped(report.legend)] if report.legend else []),
         *(part for section in report.sections for part in _section(section)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -74,7 +75,7 @@ def _row(cells: tuple[str, ...], write: Callable[[str], str] = escaped) -> str:
 
 
 def _noted(row: str, note: str) -> str:
-    return f"{row.rstrip()}    {note}" if note else row.rstrip()
+    return f"{row}  {note}".rstrip()
 
 
 def _code(lines: Iterable[str]) -> str:

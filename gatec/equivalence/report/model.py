@@ -72,11 +72,13 @@ class Section:
 class Report:
     """A report: its verdict in one word and one sentence, then sections.
 
-    same  whether the answer is yes (True), no (False) or open (None)
+    same    whether the answer is yes (True), no (False) or open (None)
+    legend  how to read the names
     """
 
     title: str
     kind: str
     headline: str
     same: bool | None
+    legend: str
     sections: tuple[Section, ...]

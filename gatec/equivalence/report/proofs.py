@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gatec.equivalence.laws import LAWS
 from gatec.equivalence.match import in_terms_of
-from gatec.equivalence.normal import EQUATION
+from gatec.equivalence.normal import ARITHMETIC, EQUATION
 from gatec.equivalence.report.expressions import Printer
 from gatec.equivalence.report.model import Block, Formulas, Line, Section, Text
 from gatec.equivalence.report.names import Names, Notation
@@ -69,10 +69,11 @@ class Reading:
         short = _Short.of(self.proof.mine_steps, self._cells()[0], self.general)
         lines = []
         for claim in self.proof.claims:
-            about = f"the new {claim.about}" if claim.about else "the output"
-            common = left.text(claim.common, short.names)
-            note = f"{about}: both are {common}"
-            lines.append(Line(left.text(claim.left), right.text(claim.right), note))
+            about = "the output"
+            if claim.about:
+                about = f"the new value of {self.general.bare('state', claim.about)}"
+            lines.append(Line(left.text(claim.left), right.text(claim.right), about))
+            lines.append(Line("", left.text(claim.common, short.names), "the normal form of both"))
         text = (
             "Before the first step the states correspond. Where they correspond before a step, the "
             "output of the step is the same and they correspond after it, by the lines above. So, "
@@ -115,16 +116,26 @@ def _blocks(
 
 
 def _by_equation(steps: Iterable[Step]) -> Iterator[tuple[Step | None, list[Step]]]:
-    """Each equation with the steps that bring its right side into normal form."""
+    """Each equation with the steps that bring its right side into normal form.
+
+    They are recorded before it, but for its own sums, which come right after.
+    """
+    head: Step | None = None
     group: list[Step] = []
+    waiting: list[Step] = []
     for step in steps:
         if step.law == EQUATION:
-            yield step, group
-            group = []
-        else:
+            if head is not None:
+                yield head, group
+            head, group, waiting = step, waiting, []
+        elif head is not None and not waiting and step.law == ARITHMETIC:
             group.append(step)
-    if group:
-        yield None, group
+        else:
+            waiting.append(step)
+    if head is not None:
+        yield head, group
+    if waiting:
+        yield None, waiting
 
 
 def _line(step: Step, printer: Printer, short: Mapping[Expr, str]) -> Line:

@@ -14,6 +14,7 @@ STYLE = """\
 .gatec ul { margin: .4rem 0; padding-left: 1.3rem; }
 .gatec .verdict { display: inline-block; font-weight: 650; border: 1.5px solid;
   padding: .1rem .7rem; border-radius: 1rem; margin-right: .6rem; }
+.gatec .legend { color: var(--soft); font-size: .9rem; }
 .gatec .yes { color: var(--yes); }
 .gatec .no { color: var(--no); }
 .gatec .open { color: var(--open); }

@@ -27,6 +27,7 @@ def render(report: Report, *, proof: bool = False, colour: bool = False) -> str:
     paint = _Paint(colour)
     lines = [f"{paint.verdict(report.kind, report.same)}: {report.title}", ""]
     lines += wrapped(report.headline)
+    lines += [paint.dim(line) for line in wrapped(report.legend)]
     folded = 0
     for section in report.sections:
         if section.paper:
@@ -82,10 +83,12 @@ def _block(block: Block, paint: _Paint) -> list[str]:
 
 def _source(block: Source, paint: _Paint) -> list[str]:
     size = max(width(printable(whose)) for whose, _ in block.lines)
-    return [
-        f"  {paint.dim(padded(printable(whose), size))}  {printable(line).strip()}"
-        for whose, line in block.lines
-    ]
+    made = []
+    for whose, line in block.lines:
+        first, *rest = wrapped(line.strip(), " " * (size + 6), " " * (size + 4)) or [""]
+        made.append(f"  {paint.dim(padded(printable(whose), size))}  {first[size + 4 :]}")
+        made += rest
+    return made
 
 
 def _table(rows: Sequence[Sequence[str]], paint: _Paint) -> list[str]:
