@@ -61,7 +61,8 @@ class Conventions:
         self._products = _products(equations)
         # Capitals that may be matrices, by how sure that is.
         self._candidates: tuple[dict[Key, Quantity], ...] = ({}, {}, {})
-        self._unknown = deque(quantities)
+        self._variables_left = [q for q in quantities if q.kind == "var"]
+        self._params_left = deque(q for q in quantities if q.kind == "param")
 
     def changed(self, equations: Iterable[int]) -> None:
         """Say that something became known in these equations."""
@@ -291,8 +292,7 @@ class Conventions:
 
     def _variables(self) -> bool:
         """A quantity that only its own past decides is a scalar among scalars, else a vector."""
-        self._unknown = deque(q for q in self._unknown if self._is_open(q))
-        unknown = [q for q in self._unknown if q.kind == "var"]
+        unknown = self._variables_left = [q for q in self._variables_left if self._is_open(q)]
         if not unknown:
             return False
         done = False
@@ -303,7 +303,7 @@ class Conventions:
         if done:
             return True
         # A capital may yet turn out to be a matrix, by what small letters are.
-        unknown.sort(key=lambda quantity: quantity.capital)
+        unknown = sorted(unknown, key=lambda quantity: quantity.capital)
         together = self._connected()
         seen: set[int] = set()
         for quantity in unknown:
@@ -342,13 +342,12 @@ class Conventions:
         return groups
 
     def _rest(self) -> bool:
-        while self._unknown:
-            quantity = self._unknown[0]
+        while self._params_left:
+            quantity = self._params_left.popleft()
             rank = 2 if quantity.capital else 1
             word = "matrix: a capital letter" if rank == 2 else "vector: a small letter"
-            if quantity.kind == "param" and self._assume(quantity, rank, word):
+            if self._assume(quantity, rank, word):
                 return True
-            self._unknown.popleft()
         for node in self._open_nodes():
             if node.kind != "product":
                 return self.solver.set_rank(node.type, 1, node.span)

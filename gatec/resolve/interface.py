@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 from gatec.errors import Diagnostic, Span
 from gatec.resolve.declarations import Declared
@@ -211,9 +212,12 @@ class Interface:
                     f"did you mean '{near}'?" if near else "remove the line",
                 )
 
+    @cached_property
+    def _used(self) -> list[Key]:
+        return [q.key for q in self.table.quantities.values() if q.used and not q.declared]
+
     def _unused(self, quantity: Quantity, what: str) -> None:
-        used = [q.key for q in self.table.quantities.values() if q.used and not q.declared]
-        near = self.table.suggestion(quantity.key, used)
+        near = self.table.suggestion(quantity.key, self._used)
         self._error(
             "E0203",
             f"{what} '{quantity.key}' is declared, but nothing uses it",

@@ -9,6 +9,8 @@ from gatec.errors import Diagnostic, Note
 from gatec.resolve.quantities import Definition, Quantity
 from gatec.resolve.typed import Typed, nodes
 
+_MAX_SHOWN = 8  # names of a loop
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
@@ -58,7 +60,8 @@ def in_order(
 
 def _loop(entries: Sequence[Entry], index: str) -> Diagnostic:
     names = [entry.quantity.key for entry in entries]
-    shown = " -> ".join(map(str, [*names, names[0]]))
+    shown = " -> ".join([*map(str, names[:_MAX_SHOWN]), *["…"] * (len(names) > _MAX_SHOWN),
+                         str(names[0])])  # fmt: skip
     return Diagnostic(
         "E0207",
         f"'{names[0]}' is defined through itself at the same time: {shown}",
@@ -66,6 +69,6 @@ def _loop(entries: Sequence[Entry], index: str) -> Diagnostic:
         f"one of them must read the past, as in {names[0]}_{{{index}-1}}",
         tuple(
             Note(f"'{entry.quantity.key}' is defined here", entry.definition.equation.span)
-            for entry in entries[1:]
+            for entry in entries[1:_MAX_SHOWN]
         ),
     )

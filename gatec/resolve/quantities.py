@@ -30,7 +30,7 @@ from gatec.syntax import (
 INPUT_LETTERS = ("x", "u", "X", "s", "v", "y")
 
 
-_MAX_SUGGESTIONS = 50
+_MAX_COMPARED = 50_000  # names, in search of similar ones
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Table:
         self.diagnostics: list[Diagnostic] = []
         self.passed_over: list[tuple[Equation, str]] = []
         self._conflicts: list[tuple[Definition, Definition]] = []
-        self._suggestions = 0
+        self._compared = 0
         self.primed = module.index is None
         # Declared constants and parameters whose names also stand for quantities with time.
         timed = {
@@ -346,10 +346,10 @@ class Table:
 
     def suggestion(self, key: Key, among: Iterable[Key]) -> str | None:
         """The most similar name, for 'did you mean'; after many of them no more is sought."""
-        self._suggestions += 1
-        if self._suggestions > _MAX_SUGGESTIONS:
+        if self._compared > _MAX_COMPARED:
             return None
         names = {str(other): other for other in among if other != key}
+        self._compared += len(names)
         close = difflib.get_close_matches(str(key), list(names), 1, 0.6)
         return close[0] if close else None
 

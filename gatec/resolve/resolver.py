@@ -41,11 +41,11 @@ class Resolver:
             self._nothing()
             return None
         interface = Interface(self.table, declared, entries, self._report)
+        ordered = in_order(entries, self.module.index or "t", self._report)
         interface.check(complete=not (self.module.diagnostics or self.diagnostics))
         if self.module.diagnostics:
             return None
         inference = self._infer(entries)
-        ordered = in_order(entries, self.module.index or "t", self._report)
         if not undefined:
             interface.check_used()
         if self.diagnostics or interface.output is None:
