@@ -137,12 +137,12 @@ class Interface:
 
     def _warn_inputs(self) -> None:
         """An equation that was forgotten looks like a second input: say what was understood."""
-        usual = [q for q in self.inputs if q.key.base in INPUT_LETTERS]
+        usual = any(quantity.key.base in INPUT_LETTERS for quantity in self.inputs)
         if len(self.inputs) < 2 or not usual or not self.table.module.strict:
             return
-        names = ", ".join(str(q.key) for q in self.inputs)
+        names = ", ".join(str(q.key) for q in self.inputs[:8])
         for quantity in self.inputs:
-            if quantity not in usual and not quantity.declared:
+            if quantity.key.base not in INPUT_LETTERS and not quantity.declared:
                 self.report(
                     Diagnostic(
                         "E0205",

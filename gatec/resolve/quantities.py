@@ -33,7 +33,7 @@ INPUT_LETTERS = ("x", "u", "X", "s", "v", "y")
 _MAX_COMPARED = 50_000  # names, in search of similar ones
 
 
-@dataclass
+@dataclass(eq=False)
 class Quantity:
     """A name of the document and what is known of it."""
 
