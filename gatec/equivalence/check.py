@@ -7,6 +7,7 @@ the ground of a map has been checked by `checker.py` and replayed in float64 fir
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -29,20 +30,34 @@ class Unsound(AssertionError):
     """A proof that its own checker or a replay refuses: a defect of gatec, never a verdict."""
 
 
-def check(mine: Cell, theirs: Cell, *, tries: int = TRIES) -> Verdict:
+# Maps worth trying first that make one cell the other, both as `prepared` gives them.
+Hints = Callable[[Cell, Cell], Iterable[Found]]
+
+
+def check(
+    mine: Cell,
+    theirs: Cell,
+    *,
+    tries: int = TRIES,
+    hints: Hints | None = None,
+    refuted: bool = True,
+) -> Verdict:
     """Compare two cells as functions of (inputs, initial states), up to a map of parameters.
 
-    Constants stand at their default values. Raises Unsound where gatec contradicts itself.
+    Constants stand at their default values. Without `refuted` no difference is looked for: the
+    answer is undecided where no map is proved. Raises Unsound where gatec contradicts itself.
     """
     names = mine.name, theirs.name
     one, other = prepared(mine, theirs)
     reason = unlike(one, other)
     if reason is not None:
         return Verdict(Kind.DIFFERENT, *names, basis="certified", reason=reason)
-    covers, tried = _covering(one, other, tries)
-    covered, tried_back = _covering(other, one, tries)
+    covers, tried = _covering(one, other, tries, hints)
+    covered, tried_back = _covering(other, one, tries, hints)
     complete = tried and tried_back
     if covers is None and covered is None:
+        if not refuted:
+            return Verdict(Kind.UNDECIDED, *names, basis="none", searched=_family(complete))
         return _without_map(one, other, names, tries, complete)
     if covers is not None and covered is not None:
         kind = Kind.IDENTICAL if _is_identity(covers) else Kind.EQUAL
@@ -93,12 +108,13 @@ def _family(complete: bool) -> tuple[str, ...]:
 
 
 def _covering(
-    mine: Cell, theirs: Cell, tries: int, *, limits: bool = False
+    mine: Cell, theirs: Cell, tries: int, hints: Hints | None = None, *, limits: bool = False
 ) -> tuple[Proof | None, bool]:
     """A proof that `theirs` is `mine` under some map, and whether the search came to its end."""
     budget = Budget(tries)
+    given = hints(mine, theirs) if hints is not None else ()
     plain = () if limits else by_name(mine, theirs)
-    first = (found for found in plain if _is_bijection(found, mine, theirs))
+    first = (found for found in chain(given, plain) if _is_bijection(found, mine, theirs))
     try:
         for found in chain(first, Matcher(mine, theirs, budget).search(limits=limits)):
             proof = prove(mine, theirs, found)

@@ -30,7 +30,7 @@ class Row:
 def table(cell: Cell, traced: Traced, verdict: Verdict) -> tuple[Row, ...]:
     """The match that a verdict states; of the best map where nothing is proved."""
     symbols = {p.name: p.name for p in cell.params}
-    theirs = {f"{p.name}'": traced.blocks[p.name].text for p in traced.cell.params}
+    theirs = {f"{name}'": block.text for name, block in traced.blocks.items()}
     if verdict.covers is not None:
         found = verdict.covers.params
         return tuple(Row(n, spelled(v, theirs), "proved") for n, v in found.items())

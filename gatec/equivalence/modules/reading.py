@@ -43,15 +43,15 @@ def cells(document: Document, module: LoadedModule) -> Iterator[tuple[Cell, str]
         if not names or len(names) > _MOST:
             raise
         options = _functions(module)
-        read = []
+        read, failures = [], []
         for chosen in itertools.product(options, repeat=len(names)):
             made = _with_functions(document, names, chosen)
             try:
                 read.append((resolve(parse(made)).cell, names, chosen))
-            except GatecError:
-                continue
+            except GatecError as failure:
+                failures.append(failure)
         if not read:
-            raise
+            raise failures[0] from None  # what is wrong but for the unknown functions
     applied = _applied(module.traced.cell) if module.traced else Counter()
     read.sort(key=lambda entry: _distance(_applied(entry[0]), applied))  # a stable order
     for cell, names, chosen in read:

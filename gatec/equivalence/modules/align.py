@@ -1,0 +1,291 @@
+"""Parameter maps read off two cells that are written alike.
+
+Code most often follows the formula that it implements, and documentation the code: then the
+normal forms of both are the same but for the names of parameters, and for biases that are summed
+in one of them. The map is found by laying one over the other; it is proved as any other map is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import lru_cache
+
+from gatec.equivalence.match import Found
+from gatec.equivalence.polynomials import TooLarge
+from gatec.equivalence.sides import Side
+from gatec.expr import Apply, Const, Dim, Expr, Ref, Slice, call
+from gatec.ir import Cell
+from gatec.passes.common import zeros
+from gatec.passes.layout import concat
+
+_TRIES = 5_000  # pairs of expressions that are laid over each other
+_ORDERS = 24  # orders of terms that look alike
+_AC = frozenset({"add", "mul"})  # their operands have no order
+
+
+def aligned(mine: Cell, theirs: Cell) -> Iterator[Found]:
+    """Maps that make `mine` what `theirs` is written like; cells as `check.prepared` gives them."""
+    if len(mine.states) != len(theirs.states):
+        return
+    try:
+        one, other = Side.of(mine), Side.of(theirs)
+    except TooLarge:
+        return
+    inputs = tuple(
+        {item.name: place for place, item in enumerate(cell.inputs)} for cell in (mine, theirs)
+    )
+    search = _Search(one, other, inputs[0], inputs[1])
+    try:
+        for laid in search.results():
+            found = laid.found(mine)
+            if found is not None:
+                yield found
+                return
+    except _OutOfTries:
+        return
+
+
+class _OutOfTries(Exception):
+    """The search has gone on for long enough."""
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """What stands for what so far: views of parameters of mine, and states."""
+
+    params: Mapping[Expr, Expr] = field(default_factory=dict)
+    states: Mapping[str, str] = field(default_factory=dict)
+
+    def with_param(self, view: Expr, value: Expr) -> _Laid | None:
+        known = self.params.get(view)
+        if known is not None:
+            return self if known == value else None
+        return replace(self, params={**self.params, view: value})
+
+    def with_state(self, one: str, other: str) -> _Laid | None:
+        known = self.states.get(one)
+        if known is not None:
+            return self if known == other else None
+        if other in self.states.values():
+            return None
+        return replace(self, states={**self.states, one: other})
+
+    def found(self, mine: Cell) -> Found | None:
+        """The map; None where views of one parameter do not make up the whole."""
+        params: dict[str, Expr] = {}
+        for param in mine.params:
+            value = _whole(Ref("param", param.name, param.shape), self.params)
+            if value is None:
+                return None
+            params[param.name] = value
+        states = {state.name: (self.states[state.name], Fraction(1)) for state in mine.states}
+        return Found(states, params)
+
+
+def _whole(param: Ref, values: Mapping[Expr, Expr]) -> Expr | None:
+    """A parameter's value from those of its views; zeros where it is never read."""
+    if param in values:
+        return values[param]
+    views = [v for v in values if isinstance(v, Slice) and _base(v) == param]
+    if not views:
+        return zeros(param.dims)
+    if any(view.arg != param for view in views) or len({view.axis for view in views}) > 1:
+        return None
+    axis, position, parts = views[0].axis, Dim(), []
+    left = {view.start: view for view in views}
+    while position in left:
+        view = left.pop(position)
+        parts.append(values[view])
+        position = view.stop
+    if left or position != param.dims[axis]:
+        return None
+    return concat(parts, axis) if len(parts) > 1 else parts[0]
+
+
+def _base(view: Expr) -> Expr:
+    while isinstance(view, Slice):
+        view = view.arg
+    return view
+
+
+class _Search:
+    def __init__(
+        self, one: Side, other: Side, mine: Mapping[str, int], theirs: Mapping[str, int]
+    ) -> None:
+        self.one, self.other = one, other
+        self.inputs = mine, theirs
+        self.left = _TRIES
+
+    def results(self) -> Iterator[_Laid]:
+        """The outputs laid over each other, and the new values of states that stand for others."""
+        yield from self._states(_Laid(), self.one.output, self.other.output, frozenset())
+
+    def _states(self, laid: _Laid, a: Expr, b: Expr, done: frozenset[str]) -> Iterator[_Laid]:
+        for made in self.pair(a, b, laid):
+            waiting = [name for name in made.states if name not in done]
+            if not waiting:
+                yield made
+                continue
+            name = waiting[0]
+            updates = self.one.updates[name], self.other.updates[made.states[name]]
+            yield from self._states(made, *updates, done | {name})
+
+    # --- Two expressions ------------------------------------------------------------------------
+
+    def pair(self, a: Expr, b: Expr, laid: _Laid) -> Iterator[_Laid]:
+        """All ways to lay `a` of mine over `b` of theirs."""
+        self.left -= 1
+        if self.left < 0:
+            raise _OutOfTries
+        if a.shape != b.shape or a.batched != b.batched:
+            return
+        if _is_view(a):
+            if _of_parameters(b):
+                made = laid.with_param(a, b)
+                if made is not None:
+                    yield made
+            return
+        if signature(a) != signature(b):
+            return
+        if isinstance(a, Ref) and isinstance(b, Ref):
+            yield from self._refs(a, b, laid)
+        elif isinstance(a, Apply) and isinstance(b, Apply) and a.op in _AC:
+            yield from self._unordered(a, b, laid)
+        else:
+            yield from self._each(list(zip(a.children, b.children, strict=True)), laid)
+
+    def _refs(self, a: Ref, b: Ref, laid: _Laid) -> Iterator[_Laid]:
+        if a.kind == "input":
+            if self.inputs[0][a.name] == self.inputs[1].get(b.name):
+                yield laid
+            return
+        made = laid.with_state(a.name, b.name)
+        if made is not None:
+            yield made
+
+    def _each(self, pairs: Sequence[tuple[Expr, Expr]], laid: _Laid) -> Iterator[_Laid]:
+        if not pairs:
+            yield laid
+            return
+        (a, b), *rest = pairs
+        for made in self.pair(a, b, laid):
+            yield from self._each(rest, made)
+
+    def _unordered(self, a: Apply, b: Apply, laid: _Laid) -> Iterator[_Laid]:
+        """Sums and products: operands of one kind in every order, biases as their sum."""
+        own, biases = _parted(a)
+        others, sums = _parted(b)
+        classes: dict[object, tuple[list[Expr], list[Expr]]] = {}
+        for place, terms in ((0, own), (1, others)):
+            for term in terms:
+                classes.setdefault(signature(term), ([], []))[place].append(term)
+        if any(len(one) != len(other) for one, other in classes.values()):
+            return
+        for made in self._classes(list(classes.values()), laid):
+            end = _biases(biases, sums, made) if biases or sums else made
+            if end is not None:
+                yield end
+
+    def _classes(
+        self, classes: Sequence[tuple[list[Expr], list[Expr]]], laid: _Laid
+    ) -> Iterator[_Laid]:
+        if not classes:
+            yield laid
+            return
+        (own, others), *rest = classes
+        for order in itertools.islice(itertools.permutations(others), _ORDERS):
+            for made in self._each(list(zip(own, order, strict=True)), laid):
+                yield from self._classes(rest, made)
+
+
+_Scaled = tuple[Fraction, Expr]  # a number times a view of a parameter
+
+
+def _biases(own: Sequence[_Scaled], others: Sequence[_Scaled], laid: _Laid) -> _Laid | None:
+    """A sum of parameters laid over a sum of others: all in the first, 0 in the rest."""
+    if not own:
+        return None
+    none = zeros(own[0][1].shape)
+    taken = [bias for bias in own if laid.params.get(bias[1], none) != none]
+    (scale, first), *more = taken or own
+    terms = [v if n == scale else Const(n / scale) * v for n, v in others]
+    total = call("add", *terms) if terms[1:] else terms[0] if terms else none
+    made = None if taken and more else laid.with_param(first, total)
+    for _, view in own:
+        if made is not None and view != first:
+            made = made.with_param(view, none)
+    return made
+
+
+def _parted(node: Apply) -> tuple[list[Expr], list[_Scaled]]:
+    """The operands of a sum that are no parameters times a number, and those that are."""
+    if node.op != "add":
+        return list(node.args), []
+    found = [(arg, _scaled(arg)) for arg in node.args]
+    return [arg for arg, bias in found if bias is None], [bias for _, bias in found if bias]
+
+
+def _scaled(arg: Expr) -> _Scaled | None:
+    if _is_view(arg):
+        return Fraction(1), arg
+    if isinstance(arg, Apply) and arg.op == "mul" and len(arg.args) == 2:
+        number, view = arg.args
+        if isinstance(number, Const) and _is_view(view):
+            return number.value, view
+    if isinstance(arg, Apply) and arg.op == "neg" and _is_view(arg.args[0]):
+        return Fraction(-1), arg.args[0]
+    return None
+
+
+def _is_view(node: Expr) -> bool:
+    """A parameter, or a slice of one."""
+    base = _base(node)
+    return isinstance(base, Ref) and base.kind == "param"
+
+
+@lru_cache(maxsize=1 << 14)
+def _of_parameters(node: Expr) -> bool:
+    """Whether a value is made of parameters alone (and of some)."""
+    if isinstance(node, Ref):
+        return node.kind == "param"
+    parts = [child for child in node.children if not _is_number(child)]
+    return bool(parts) and all(map(_of_parameters, parts))
+
+
+def _is_number(node: Expr) -> bool:
+    return not node.batched and not any(isinstance(n, Ref) for n in _nodes(node))
+
+
+def _nodes(node: Expr) -> Iterator[Expr]:
+    stack = [node]
+    while stack:
+        found = stack.pop()
+        yield found
+        stack.extend(found.children)
+
+
+_NUMBERS: dict[object, int] = {}
+
+
+@lru_cache(maxsize=1 << 14)
+def signature(node: Expr) -> int:
+    """A number that expressions share which are the same but for names and biases."""
+    key: object
+    if isinstance(node, Ref):
+        key = node.kind, node.dims, node.lag
+    elif _is_view(node):
+        key = "param", node.shape, 0
+    else:
+        if isinstance(node, Apply) and node.op in _AC:
+            parts = sorted(map(signature, _parted(node)[0]))
+        else:
+            parts = list(map(signature, node.children))
+        fields = tuple(getattr(node, name) for name in node._own)  # type: ignore[attr-defined]
+        key = type(node).__name__, fields, tuple(parts)
+    return _NUMBERS.setdefault(key, len(_NUMBERS))
+
+
+__all__ = ["aligned", "signature"]
