@@ -168,6 +168,10 @@ h_t = (1 - f_t) \odot h_{t-1} + f_t \odot \tilde h_t
 
 # --- Others ---------------------------------------------------------------------------------------
 
+FORGET_BIAS_LSTM = SPLIT_LSTM.replace("+ b_f)", "+ b_f + 1)")
+FULL_PEEPHOLE = PEEPHOLE.replace("p_i * c(t-1)", "P_i c(t-1)")
+DIAGONAL_RNN = "h_t = tanh(W x_t + u ⊙ h_{t-1} + b)"
+SCALED_RNN = "h_t = tanh(s ⊙ (W x_t) + U h_{t-1} + b)"
 RNN = "h_t = tanh(W x_t + U h_{t-1} + b)"
 RELU_RNN = "h_t = relu(W x_t + U h_{t-1} + b)"
 

@@ -110,6 +110,12 @@ def test_a_mixed_constant_is_named():
     assert "o_t' = 0.5 # gate" in lines(fixed)
 
 
+def test_a_diagonal_is_called_that():
+    shown = comparison("DIAGONAL_RNN", "RNN").text()
+    assert "U' = diag(u)" in lines(shown)
+    assert "U' = diag(u) # diagonal" in lines(shown)
+
+
 def test_generalisation_reads_the_same_map_from_the_other_side():
     found = comparison("PEEPHOLE", "SPLIT_LSTM")
     assert found.headline.startswith("Theirs is Mine with some of its parameters fixed or tied")

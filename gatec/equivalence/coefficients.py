@@ -14,7 +14,7 @@ from functools import lru_cache
 from gatec.equivalence.linear import Row
 from gatec.equivalence.polynomials import Monomial, Poly, key, times
 from gatec.equivalence.sides import mentions, occurrences, parameter
-from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, Shape, call
+from gatec.expr import Apply, Broadcast, Const, Dim, Expr, Identity, Ref, Shape, call
 
 ONE = Const(Fraction(1))
 
@@ -42,9 +42,10 @@ def equations(value: Poly, wanted: Poly, unknown: Collection[str]) -> list[Row] 
         around, param = place
         row = rows.setdefault(around, Row())
         row.left[param] = row.left.get(param, Fraction(0)) + number
+    shapes = tuple(sorted({view.shape for row in rows.values() for view in row.left}, key=str))
     for monomial, number in known:
         around, coefficient = next(
-            ((a, c) for a, c in _all_places(monomial) if a in rows), (monomial, ONE)
+            ((a, c) for a, c in _all_places(monomial, shapes) if a in rows), (monomial, ONE)
         )
         row = rows.setdefault(around, Row())
         row.right[coefficient] = row.right.get(coefficient, Fraction(0)) - number
@@ -90,12 +91,12 @@ def _marked(atom: Expr, view: Expr) -> Expr:
 
 
 @lru_cache(maxsize=1 << 14)
-def _all_places(monomial: Monomial) -> tuple[tuple[Monomial, Expr], ...]:
-    return tuple(_places(monomial))
+def _all_places(monomial: Monomial, shapes: tuple[Shape, ...]) -> tuple[tuple[Monomial, Expr], ...]:
+    return tuple(_places(monomial, shapes))
 
 
-def _places(monomial: Monomial) -> Iterator[tuple[Monomial, Expr]]:
-    """Ways to see a known monomial as surroundings and a coefficient."""
+def _places(monomial: Monomial, shapes: tuple[Shape, ...]) -> Iterator[tuple[Monomial, Expr]]:
+    """Ways to see a known monomial as surroundings and a coefficient of one of the shapes."""
     for index, (atom, power) in enumerate(monomial):
         if power != 1:
             continue
@@ -105,7 +106,8 @@ def _places(monomial: Monomial) -> Iterator[tuple[Monomial, Expr]]:
                 around = _around(monomial, index, view)
                 yield around, view
                 yield from _absorbed(around, view)
-    yield from _without_parameter(monomial)
+    yield from _diagonal(monomial)
+    yield from _without_parameter(monomial, shapes)
 
 
 def _absorbed(around: Monomial, view: Expr) -> Iterator[tuple[Monomial, Expr]]:
@@ -145,18 +147,43 @@ def _chain(atom: Expr) -> bool:
     return marked and _is_param(matrix) and not _is_mark(matrix)
 
 
-def _without_parameter(monomial: Monomial) -> Iterator[tuple[Monomial, Expr]]:
-    """A monomial as itself times a coefficient of ones, or as the identity times a vector."""
+def _diagonal(monomial: Monomial) -> Iterator[tuple[Monomial, Expr]]:
+    """Known vectors times a vector as a product with the matrix that has them as its diagonal."""
+    known = [atom for atom, power in monomial if power == 1 and _is_param(atom) and atom.rank == 1]
+    rest = tuple(item for item in monomial if item[0] not in known)
+    if not known or not any(atom.rank == 1 for atom, _ in rest):
+        return
+    (size,) = known[0].shape
+    ones = Broadcast(ONE, (size,))
+    scale = Apply("outer", (call("mul", *known) if known[1:] else known[0], ones))
+    for around in _as_product(rest, size):
+        yield around, call("mul", Identity(size), scale)
+
+
+def _as_product(monomial: Monomial, size: Dim) -> Iterator[Monomial]:
+    """A vector as the product of a marked matrix with it, or with one of its factors."""
+    inner = [monomial, *(((atom, power),) for atom, power in monomial if atom.rank == 1)]
+    for part in dict.fromkeys(inner):
+        vector = Poly({part: Fraction(1)}).expr((size,))
+        product = Apply("matvec", (marker((size, size)), vector))
+        yield times(tuple(item for item in monomial if item not in part), ((product, 1),))
+
+
+def _without_parameter(
+    monomial: Monomial, others: tuple[Shape, ...]
+) -> Iterator[tuple[Monomial, Expr]]:
+    """A monomial as itself times a coefficient of ones, or as the identity times a vector.
+
+    A number, or a scalar, stands in every unit of a bias of any of the `others` shapes.
+    """
     shape = max((atom.shape for atom, _ in monomial), key=len, default=())
-    shapes: list[Shape] = [shape] if shape else []
+    shapes: tuple[Shape, ...] = (shape,) if shape else others
     for each in (*shapes, ()):
         ones: Expr = Broadcast(ONE, each) if each else ONE
         yield times(monomial, ((marker(each), 1),)), ones
     if len(shape) == 1:
-        vector = Poly({monomial: Fraction(1)}).expr(shape)
-        size = shape[0]
-        product = Apply("matvec", (marker((size, size)), vector))
-        yield ((product, 1),), Identity(size)
+        for around in _as_product(monomial, shape[0]):
+            yield around, Identity(shape[0])
 
 
 def _is_param(expr: Expr) -> bool:

@@ -69,6 +69,7 @@ LAWS = {
     "association": "(A B) v = A (B v)",
     "outer product": "(u w^T) v = u (w^T v)",
     "identity": "I v = v",
+    "scaled rows and columns": "(u w^T * M) v = u * (M (w * v))",
 }
 
 _ODD = frozenset({"sin", "arctan", "erf", "sign"})
@@ -358,7 +359,7 @@ def _single(node: Apply) -> Rewrite:
         if isinstance(left, Apply) and left.op == "matmul":
             inner = Apply("matvec", (left.args[1], right))
             return "association", Apply("matvec", (left.args[0], inner))
-        return _blocks(left, right)
+        return _scaled_product(left, right) or _blocks(left, right)
     if node.op == "matmul":
         if isinstance(left, Identity) or isinstance(right, Identity):
             return "identity", right if isinstance(left, Identity) else left
@@ -372,6 +373,22 @@ def _single(node: Apply) -> Rewrite:
             inner = Apply("matmul", (left.args[1], right))
             return "association", Apply("matmul", (left.args[0], inner))
     return None
+
+
+def _scaled_product(matrix: Expr, vector: Expr) -> Rewrite:
+    """A product with a matrix whose rows and columns are scaled, as diag(u) M is."""
+    factors = matrix.args if isinstance(matrix, Apply) and matrix.op == "mul" else ()
+    scales = [factor for factor in factors if isinstance(factor, Apply) and factor.op == "outer"]
+    if not scales:
+        return None
+    rows, columns = zip(*(scale.args for scale in scales), strict=True)
+    rest = [factor for factor in factors if factor not in scales]
+    inner = call("mul", *columns, vector)
+    if rest:
+        made = Apply("matvec", (call("mul", *rest) if rest[1:] else rest[0], inner))
+    else:  # u w^T alone
+        made = Apply("sum", (inner,))
+    return "scaled rows and columns", call("mul", *rows, made)
 
 
 def _blocks(matrix: Expr, vector: Expr) -> Rewrite:

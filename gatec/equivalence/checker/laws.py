@@ -321,6 +321,13 @@ class Laws:
             return False
         return self.tensors.same(before, after)
 
+    def scaled_rows_and_columns(self, before: Expr, after: Expr) -> bool:
+        if not _is_op(before, "matvec") or not _is_op(before.children[0], "mul"):
+            return False
+        if not any(_is_op(factor, "outer") for factor in before.children[0].children):
+            return False
+        return self.tensors.same(before, after)
+
     def transposition(self, before: Expr, after: Expr) -> bool:
         return _is_op(before, "transpose") and self._equal_as_tensors(before, after)
 
@@ -413,5 +420,6 @@ _CHECKS: dict[str, Callable[[Laws, Expr, Expr], bool]] = {
     "association": Laws.association,
     "outer product": Laws.outer_product,
     "identity": Laws.identity,
+    "scaled rows and columns": Laws.scaled_rows_and_columns,
 }
 NAMES = frozenset({*_CHECKS, "equation"})

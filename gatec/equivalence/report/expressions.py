@@ -107,7 +107,7 @@ class Printer:
             case "add":
                 return _sum(node, parts), _SUM
             case "mul":
-                return _product(node, parts)
+                return self._diagonal(node, parts) or _product(node, parts)
             case "neg":
                 return f"-{_least(parts[0], _PRODUCT)}", _SUM
             case "matvec" | "matmul":
@@ -129,6 +129,38 @@ class Printer:
                 return f"{parts[0][0]} {sign} {parts[1][0]}", _SUM
         name = _FUNCTIONS.get(node.op, node.op)
         return f"{name}({', '.join(text for text, _ in parts)})", _ATOM
+
+    def _diagonal(self, node: Apply, parts: list[tuple[str, int]]) -> tuple[str, int] | None:
+        """diag(u) for I * u 1^T, and diag(u) M for u 1^T * M."""
+        scales = [arg for arg in node.args if is_scale(arg)]
+        if node.rank != 2 or len(scales) != 1:
+            return None
+        assert isinstance(scales[0], Apply)
+        made = f"diag({self.text(scales[0].args[0])})"
+        pairs = zip(parts, node.args, strict=True)
+        rest = [(part, arg) for part, arg in pairs if arg is not scales[0]]
+        if len(rest) != 1:
+            return None
+        ((part, arg),) = rest
+        if isinstance(arg, Identity):
+            return made, _ATOM
+        return f"{made} {_least(part, _POWER)}", _PRODUCT
+
+
+def is_scale(expr: Expr) -> bool:
+    """Whether an expression is u 1^T: row i is the i-th unit throughout."""
+    if not (isinstance(expr, Apply) and expr.op == "outer"):
+        return False
+    row = expr.args[1]
+    return isinstance(row, Broadcast) and row.arg == Const(Fraction(1))
+
+
+def is_diagonal(expr: Expr) -> bool:
+    """Whether an expression is diag(u), as the comparison writes it."""
+    if not (isinstance(expr, Apply) and expr.op == "mul"):
+        return False
+    has_identity = any(isinstance(arg, Identity) for arg in expr.args)
+    return len(expr.args) == 2 and has_identity and any(map(is_scale, expr.args))
 
 
 def _least(part: tuple[str, int], least: int) -> str:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from gatec.equivalence.match import in_terms_of, replaced
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.polynomials import TooLarge
-from gatec.equivalence.report.expressions import Printer, columns
+from gatec.equivalence.report.expressions import Printer, columns, is_diagonal
 from gatec.equivalence.report.model import Line
 from gatec.equivalence.report.names import Notation
 from gatec.equivalence.sides import Side, with_params
@@ -154,6 +154,8 @@ class Relations:
             if number is not None:
                 if not (_is_zero(number) and self._is_choice(param.name)):
                     yield Line(left, Printer(self.notation, self.special).text(number), "parameter")
+            elif is_diagonal(value):
+                yield Line(left, Printer(self.notation, self.special).text(value), "diagonal")
             elif isinstance(value, Concat):
                 yield from self._fixed_blocks(param.name, left, value)
 
