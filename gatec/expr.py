@@ -418,12 +418,15 @@ def _einsum_shape(op: Op, shapes: tuple[Shape, ...]) -> Shape:
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
-    """Every node of a tree, parents first, without recursion; shared nodes as often as used."""
+    """Every distinct node, parents first, without recursion; shared nodes once."""
+    seen: set[Expr] = set()
     stack = [expr]
     while stack:
         node = stack.pop()
-        yield node
-        stack.extend(reversed(node.children))
+        if node not in seen:
+            seen.add(node)
+            yield node
+            stack.extend(reversed(node.children))
 
 
 def bottom_up(expr: Expr) -> list[Expr]:

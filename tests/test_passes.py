@@ -156,9 +156,13 @@ def test_equal_values_are_computed_once():
 
 
 def _nodes(expr: Expr) -> list[Apply]:
-    from gatec.expr import walk
-
-    return [node for node in walk(expr) if isinstance(node, Apply)]
+    """The operators of a tree, shared ones as often as they are used."""
+    found, stack = list[Apply](), [expr]
+    while stack:
+        node = stack.pop()
+        found += [node] if isinstance(node, Apply) else []
+        stack += node.children
+    return found
 
 
 def test_sum_of_products_is_one_product():

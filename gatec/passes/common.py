@@ -18,6 +18,7 @@ from gatec.expr import (
     SizeValue,
     Slice,
     rewrite,
+    walk,
 )
 from gatec.expr import bottom_up as bottom_up
 from gatec.ir import GRAD_OUTPUTS, Cell, Equation, Phase
@@ -82,16 +83,7 @@ def kept(cell: Cell) -> set[str]:
     return {cell.output, *(state.update for state in cell.states)}
 
 
-def nodes(expr: Expr) -> Iterator[Expr]:
-    """Every distinct node of an expression, parents first, shared nodes once."""
-    seen: set[Expr] = set()
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            yield node
-            stack.extend(reversed(node.children))
+nodes = walk  # every distinct node of an expression
 
 
 def refs(expr: Expr, kind: str | None = None) -> Iterator[Ref]:
