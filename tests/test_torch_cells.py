@@ -398,11 +398,12 @@ def test_nothing_of_the_input_is_read():
 
 NAMES = """
 cell State
-input batch
+input sizes
 const layer = 2
 param weights : matrix
+param batch : matrix
 param rows : matrix
-h_t = tanh(weights batch_t + rows h_{t-1} + reverse + direction) * layer
+h_t = tanh(weights sizes_t + rows h_{t-1} + reverse + direction) * layer + batch sizes_t
 """
 
 
@@ -411,9 +412,9 @@ def test_names_that_the_module_has_too():
     x, h = draw(STEPS, BATCH, 2), torch.zeros(BATCH, 3, dtype=torch.float64)
     for x_t in x:
         summed = x_t @ layer.weights.T + h @ layer.rows.T + layer.reverse + layer.direction
-        h = 2 * tanh(summed)
+        h = 2 * tanh(summed) + x_t @ layer.batch.T
     close(layer(x)[1][0], h)
-    close(layer(batch=x)[1][0], h)
+    close(layer(sizes_=x)[1][0], h)
     close(layer.cell(x[0])[0], layer(x[:1], torch.zeros(2, BATCH, 3).double())[1][0])
 
 

@@ -407,8 +407,12 @@ class Printer:
         """A scalar per row of the batch, aligned with the units of a value of that rank."""
         if arg.shape or not arg.batched or text.number or not rank:
             return text
-        code = self._indexed(arg, _bracketed(text, ATOM), ("None",) * rank)
-        return Text(code, full=False)
+        units = ("None",) * rank
+        if isinstance(arg, Apply) and arg.op == "neg" and text.precedence == UNARY:
+            # The sign stays outside, where a sum makes it a minus.
+            code = self._indexed(arg.args[0], text.code.removeprefix("-"), units)
+            return Text(f"-{code}", UNARY, full=False)
+        return Text(self._indexed(arg, _bracketed(text, ATOM), units), full=False)
 
     def _array(self, expr: Expr, text: Text) -> str:
         """An operand of a product: an array with all its units, in brackets if need be."""

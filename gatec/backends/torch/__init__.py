@@ -4,6 +4,7 @@ The eager path prints the planned cell: what reads parameters or inputs alone st
 loop, and autograd differentiates it, twice if need be. All sequences run as packed rows, the
 rows of step 0 first, so that padded and packed input are one case.
 
+    inline    temporaries put back into the equations that read them
     pieces    grouped products taken apart by name
     layer     one layer in one direction: the equations as statements
     module    the rest of the class: shapes, arguments, checks

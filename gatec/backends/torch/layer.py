@@ -55,7 +55,8 @@ class _Writer:
     def __init__(self, program: Program) -> None:
         self.plan = program.plan
         self.local = Locals(program)
-        self.assignments = assignments(self.plan, self.local)
+        self.words = {*WORDS, "rows"}
+        self.assignments = assignments(self.plan, self.fresh)
         self.phases = {name: a.equation.phase for a in self.assignments for name in a.names}
         self.x = self.plan.inputs[0].name
         self.library = Torch(self.x)
@@ -79,6 +80,14 @@ class _Writer:
             statements(step, STEP_INDENT),
             statements([f"return _scan({', '.join(arguments)})"], LAYER_INDENT),
         )
+
+    def fresh(self, word: str) -> str:
+        """A new name each time, made of the word."""
+        new, count = word, 2
+        while new in self.words:
+            new, count = f"{word}_{count}", count + 1
+        self.words.add(new)
+        return self.local(new)
 
     def opening(self) -> list[str]:
         lines = []
@@ -144,9 +153,12 @@ class _Writer:
         """The statements of a phase, each below the equation that it comes from."""
         lines: list[str] = []
         indent = STEP_INDENT if phase is Phase.STEP else LAYER_INDENT
+        above = ""  # one text may give several equations
         for item in self.assignments:
             if item.equation.phase is phase:
-                lines += text.python_comment(item.equation.text, indent)
+                if item.equation.text != above:
+                    lines += text.python_comment(item.equation.text, indent)
+                above = item.equation.text
                 lines.append(self.statement(item, printer))
         self.sizes |= printer.used.sizes
         return lines

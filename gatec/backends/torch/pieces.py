@@ -7,12 +7,13 @@ then read as they were written, and one split costs less than many slices, most 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gatec.expr import Apply, Concat, Dim, Expr, Ref, Slice, rewrite
-from gatec.ir import Cell, Equation
+from gatec.backends.torch.affine import affine_operands, is_product
+from gatec.backends.torch.inline import inlined
+from gatec.expr import Apply, Concat, Dim, Expr, Ref, Slice, bottom_up, rewrite
+from gatec.ir import Cell, Equation, Phase
 from gatec.passes.common import kept, nodes
 
 
@@ -27,88 +28,67 @@ class Assignment:
 
 
 def assignments(plan: Cell, fresh: Callable[[str], str]) -> list[Assignment]:
-    """The plan's equations, split where only slices of them are read.
+    """The plan's equations as statements, split where only slices of them are read.
 
-    `fresh` gives a name that the cell does not have.
+    `fresh` makes a new name of a word, one that nothing has yet.
     """
-    equations = _affine(plan)
-    table = {equation.name: equation.value for equation in equations}
-    parts = {
-        name: found
-        for name, slices in _slices(equations, kept(plan)).items()
-        if (found := _in_order(table[name], slices))
-    }
-    known: dict[Expr, Expr] = {}  # what stands for slices, and for other names of a value
-    result: list[Assignment] = []
-    for equation in equations:
-        found = parts.get(equation.name, [])
-        names = tuple(fresh(name) for name in _piece_names(equation, found, table))
-        for name, part in zip(names, found, strict=True):
-            known[part] = Ref("var", name, part.shape, 0, part.batched)
-        value = rewrite(equation.value, lambda node: known.get(node, node))
-        made = replace(equation, value=value)
-        if found:
-            sizes = tuple(part.stop - part.start for part in found)
-            result.append(Assignment(made, names, sizes, found[0].axis - found[0].rank))
-        elif isinstance(value, Ref) and not equation.text and equation.name not in kept(plan):
-            known[equation.ref] = value
-        else:
-            result.append(Assignment(made, (equation.name,)))
-    return result
+    return _Writer(plan, fresh).assignments()
 
 
-# --- Affine maps ----------------------------------------------------------------------------
+class _Writer:
+    def __init__(self, plan: Cell, fresh: Callable[[str], str]) -> None:
+        self.fresh, self.kept = fresh, kept(plan)
+        self.equations = inlined(plan)
+        self.table = {equation.name: equation.value for equation in self.equations}
+        self.known: dict[Expr, Expr] = {}  # what is read instead of slices and other values
+        self.made: list[Assignment] = []
 
+    def assignments(self) -> list[Assignment]:
+        parts = _slices(self.equations, self.kept)
+        for equation in self.equations:
+            if equation.phase is not Phase.ONCE:
+                self.take_out_views(equation)
+            value = rewrite(equation.value, lambda node: self.known.get(node, node))
+            written = replace(equation, value=value)
+            found = _in_order(equation.value, parts.get(equation.name, []))
+            if found:
+                self.split(written, found)
+            else:
+                self.whole(written)
+        return self.made
 
-def affine_operands(value: Expr) -> tuple[Expr, Expr, Expr] | None:
-    """`(A, v, b)` of a value `A v + b` over rows `v`, where A and b read no row."""
-    if not isinstance(value, Apply) or value.op != "add" or len(value.args) != 2:
-        return None
-    for product, bias in (value.args, value.args[::-1]):
-        if _is_product(product) and bias.shape == value.shape and not bias.batched:
-            matrix, vector = product.children
-            return matrix, vector, bias
-    return None
-
-
-def _is_product(value: Expr) -> bool:
-    if not isinstance(value, Apply) or value.op != "matvec":
-        return False
-    return value.args[1].batched and not value.args[0].batched
-
-
-def _affine(plan: Cell) -> list[Equation]:
-    """The equations; a product that is only read to add a bias to it is part of that sum."""
-    uses = Counter(
-        node.name
-        for equation in plan.equations
-        for node in nodes(equation.value)
-        if isinstance(node, Ref) and node.kind == "var"
-    )
-    products = {
-        equation.name: equation
-        for equation in plan.equations
-        if _is_product(equation.value)
-        and uses[equation.name] == 1
-        and equation.name not in kept(plan)
-        and not equation.text
-    }
-    gone: set[str] = set()
-    made: list[Equation] = []
-    for equation in plan.equations:
-        for term in equation.value.children:
-            product = products.get(term.name) if isinstance(term, Ref) else None
-            if product is None or product.phase is not equation.phase:
+    def take_out_views(self, equation: Equation) -> None:
+        """Slices of parameters, which the step would take anew each time."""
+        for node in bottom_up(equation.value):
+            root = _root(node)
+            if not isinstance(node, Slice) or node.batched or root is None or node in self.known:
                 continue
-            inside = tuple(
-                product.value if child is term else child for child in equation.value.children
-            )
-            value = equation.value.with_children(inside)
-            if affine_operands(value):
-                equation = replace(equation, value=value)
-                gone.add(product.name)
-        made.append(equation)
-    return [equation for equation in made if equation.name not in gone]
+            name = self.fresh(f"{root}_part")
+            view = replace(equation, name=name, value=node, text="", phase=Phase.ONCE)
+            self.known[node] = view.ref
+            self.made.append(Assignment(view, (name,)))
+
+    def split(self, equation: Equation, parts: list[Slice]) -> None:
+        """The value split into pieces, which are read instead of slices of it."""
+        names = tuple(self.fresh(name) for name in _piece_names(equation, parts, self.table))
+        for name, part in zip(names, parts, strict=True):
+            self.known[part] = Ref("var", name, part.shape, 0, part.batched)
+        sizes = tuple(part.stop - part.start for part in parts)
+        axis = parts[0].axis - parts[0].rank
+        self.made.append(Assignment(equation, names, sizes, axis))
+
+    def whole(self, equation: Equation) -> None:
+        """The value under the equation's name, or one that says what it is."""
+        own = not equation.text and equation.name not in self.kept
+        if own and isinstance(equation.value, Ref):
+            self.known[equation.ref] = equation.value
+            return
+        name = equation.name
+        origin = _origin(equation.value, None, self.table)
+        if own and origin is not None and affine_operands(equation.value):
+            name = self.fresh(origin)
+            self.known[equation.ref] = replace(equation, name=name).ref
+        self.made.append(Assignment(equation, (name,)))
 
 
 # --- Pieces ---------------------------------------------------------------------------------
@@ -134,6 +114,8 @@ def _slices(equations: Iterable[Equation], whole: Iterable[str]) -> dict[str, li
 
 def _in_order(value: Expr, slices: list[Slice]) -> list[Slice]:
     """The slices one after the other where they are the value's parts along one axis."""
+    if not slices:
+        return []
     axis = slices[0].axis
     starts = {part.start: part for part in slices}
     if len(starts) < len(slices) or any(part.axis != axis for part in slices):
@@ -156,18 +138,18 @@ def _piece_names(equation: Equation, parts: list[Slice], table: Mapping[str, Exp
     return [name for name in names if name]
 
 
-def _origin(value: Expr, part: Slice, table: Mapping[str, Expr]) -> str | None:
-    """Where a piece of a product comes from: `W_f_a` for the rows of `W_f`, times `a`."""
+def _origin(value: Expr, part: Slice | None, table: Mapping[str, Expr]) -> str | None:
+    """Where a product, or a piece of one, comes from: `W_f_a` for the rows of `W_f`, times `a`."""
     affine = affine_operands(value)
     if affine is not None:
         matrix, vector, _ = affine
-    elif _is_product(value):
+    elif is_product(value):
         matrix, vector = value.children
     else:
         return None
     if isinstance(matrix, Ref) and matrix.kind == "var":
         matrix = table.get(matrix.name, matrix)
-    if isinstance(matrix, Concat) and matrix.axis == 0:
+    if isinstance(matrix, Concat) and matrix.axis == 0 and part is not None:
         start = Dim()
         for arg in matrix.args:
             if start == part.start and start + arg.shape[0] == part.stop:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatec.backends.python import Printer, Text
-from gatec.backends.torch.pieces import affine_operands
+from gatec.backends.torch.affine import affine_operands
 from gatec.expr import Apply, Expr
 
 
