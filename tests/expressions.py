@@ -139,7 +139,14 @@ class Expressions:
     def quotient(self, shape: Shape, depth: int) -> Expr:
         u, v = self(shape, depth), self(shape, 0)
         below = self.draw.choice(
-            [2 + v * v, 1 + Apply("abs", (v,)), Const(Fraction(3)), 1 + Apply("exp", (v,)), v, u + v]
+            [
+                2 + v * v,
+                1 + Apply("abs", (v,)),
+                Const(Fraction(3)),
+                1 + Apply("exp", (v,)),
+                v,
+                u + v,
+            ]
         )
         return self._of(shape, self.draw.choice([u, v, v * v, v * u]) / below)
 

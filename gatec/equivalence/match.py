@@ -151,22 +151,20 @@ class Matcher:
             )
 
         orders.sort(key=strange)
-        for scale in self._scales():
-            for order in orders:
-                yield {m.name: (t.name, c) for m, t, c in zip(mine, order, scale, strict=True)}
-
-    def _scales(self) -> list[tuple[Fraction, ...]]:
-        """Factors between the states, 1 first: those by which what drives the states differs."""
-        drives = [_drives(self.prepared(self.mine)), _drives(Side.of(self.theirs))]
-        ratios = {Fraction(1)}
-        ratios |= {one / other for one in drives[0] for other in drives[1]}
-        choices = sorted(ratios, key=lambda ratio: (abs(ratio - 1), ratio))[:6]
-        count = len(self.mine.states)
-        found = list(itertools.islice(itertools.product(choices, repeat=count), 512))
-        found.sort(key=lambda scale: sum(factor != 1 for factor in scale))
-        # A state turned around; most often the parameters do that as well.
-        turned = [tuple(Fraction(-1 if i == j else 1) for j in range(count)) for i in range(count)]
-        return [*found[:_SCALES], *turned]
+        drives = _drives(self.prepared(self.mine)), _drives(Side.of(self.theirs))
+        tried: list[tuple[int, int, dict[str, tuple[str, Fraction]]]] = []
+        for rank, order in enumerate(orders):
+            pairs = [(m.name, t.name) for m, t in zip(mine, order, strict=True)]
+            choices = [_factors(drives[0][m], drives[1][t]) for m, t in pairs]
+            # Further scales only for the likelier orders: there may be hundreds.
+            found = itertools.product(*choices) if rank < 24 else [tuple(c[0] for c in choices)]
+            scales = list(itertools.islice(found, 256))
+            costs = [sum(map(list.index, choices, scale)) for scale in scales]
+            for cost, scale in sorted(zip(costs, scales, strict=True))[:_SCALES]:
+                states = {m: (t, c) for (m, t), c in zip(pairs, scale, strict=True)}
+                tried.append((cost, rank, states))
+        tried.sort(key=lambda item: item[:2])
+        yield from (states for _, _, states in tried)
 
     def _fixings(self) -> Iterator[dict[str, Expr]]:
         """Parameters that stand in products with others are tried at 1 and 0 (vectors), or at
@@ -211,19 +209,49 @@ def _special(shape: Shape) -> list[Expr | None]:
     return [None, _full(ONE, shape), zeros(shape)]
 
 
-def _drives(side: Side) -> set[Fraction]:
-    """The largest number in what drives each state: terms without it and without parameters."""
-    found = set()
+@dataclass(frozen=True)
+class _Drive:
+    """What tells by how much a state could be scaled.
+
+    `of_output` is c where the new value is c times the output; `numbers` are those of the terms
+    that drive the state, without the state itself.
+    """
+
+    of_output: Fraction | None
+    numbers: tuple[Fraction, ...]
+
+
+def _drives(side: Side) -> dict[str, _Drive]:
+    output = side.poly(side.output)
+    found = {}
     for name, update in side.updates.items():
-        numbers = [
+        value = side.poly(update)
+        numbers = {
             abs(number)
-            for monomial, number in side.poly(update).terms.items()
+            for monomial, number in value.terms.items()
             if not any(isinstance(atom, Ref) and atom.name == name for atom, _ in monomial)
             and any(is_gate(atom) for atom, _ in monomial)
-        ]
-        if numbers:
-            found.add(max(numbers))
+        }
+        found[name] = _Drive(_ratio(value, output), tuple(sorted(numbers)))
     return found
+
+
+def _ratio(one: Poly, other: Poly) -> Fraction | None:
+    """`c` of one = c * other, or None."""
+    if not one or one.terms.keys() != other.terms.keys():
+        return None
+    ratios = {one.terms[monomial] / other.terms[monomial] for monomial in one.terms}
+    return ratios.pop() if len(ratios) == 1 else None
+
+
+def _factors(one: _Drive, other: _Drive) -> list[Fraction]:
+    """What a state may be in terms of another, the likeliest first."""
+    if one.of_output is not None and other.of_output is not None:
+        return [one.of_output / other.of_output]
+    found = [Fraction(1)]
+    if one.numbers and other.numbers:
+        found += [one.numbers[i] / other.numbers[i] for i in (-1, 0)]
+    return list(dict.fromkeys([*found, *(-factor for factor in found)]))
 
 
 def _full(value: Expr, shape: Shape) -> Expr:
