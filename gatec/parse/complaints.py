@@ -8,7 +8,7 @@ from lark import Token
 
 from gatec.errors import Diagnostic, Source
 from gatec.parse.tokens import describe
-from gatec.parse.vocabulary import DESCRIPTIONS, OPERATORS, REFUSED
+from gatec.parse.vocabulary import DESCRIPTIONS, EXAMPLES, OPERATORS, REFUSED
 
 BINDING = OPERATORS - {"EQUALS", "COMPARE"}
 _BEFORE_OPERAND = OPERATORS | {"COMMA", "SEMICOLON", "LPAR", "LSQB", "LBRACE", "FRAC", "SQRT"}
@@ -48,6 +48,13 @@ def unexpected(
     found = describe(token) if token is not None else "end of the line"
     hint = f"expected {', '.join(expected[:6])}" if expected else None
     return Diagnostic("E0106", f"unexpected {found}", span, hint)
+
+
+def declaration(error: Diagnostic, keyword: str) -> Diagnostic:
+    """What to say of a declaration that does not parse."""
+    example = EXAMPLES[keyword]
+    message = f"this is no {keyword} declaration: {error.message}"
+    return Diagnostic("E0401", message, error.span, f"write it like `{example}`")
 
 
 def strange(tokens: Sequence[Token], source: Source) -> Diagnostic | None:

@@ -44,9 +44,15 @@ def resolve(tokens: Sequence[Token], failure: Failure) -> list[Token]:
     ends = {environment.end: environment for environment in found}
     result: list[Token] = []
     gathered: set[int] = set()  # closing braces that only gather
+    open_ended = False  # inside a matrix that is never closed: it ends with the line
     for index, token in enumerate(tokens):
         environment = begins.get(index) if token.type == "BEGIN" else ends.get(index)
         kind = environment.kind if environment is not None else None
+        open_ended = (
+            open_ended or (environment is not None and environment.is_unclosed_value)
+        ) and token.type != "NEWLINE"
+        if open_ended and token.type in ("ROW", "BEGIN"):
+            continue
         if token.type == "BEGIN" and kind is None:
             # \left\{ \begin{aligned} … : the brace only gathers.
             if result and result[-1].type in ("LSET", "LBRACE"):

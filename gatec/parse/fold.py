@@ -56,6 +56,7 @@ class _Folder:
         self.partners = partners(tokens, tex=tex)
         self.skips: dict[int, int] = {}  # what is dropped: from here to there
         self.singles: dict[int, int] = {}  # how many characters of a token stand alone
+        self.arguments: set[int] = set()  # where the groups start that macros take
         self.deep = False
 
     def run(self, start: int, stop: int, depth: int) -> Iterator[Token]:
@@ -74,7 +75,7 @@ class _Folder:
                     yield script
                 if rest is not None:
                     yield rest
-            elif kind == "LBRACE" and self._is(position, stop, "RBRACE"):
+            elif self._is_empty_group(position - 1, stop):
                 position += 1  # `{}_t`: an empty group carries a script to what stands before it
             else:
                 self._prepare(token, position)
@@ -93,6 +94,11 @@ class _Folder:
             pass
         else:
             yield from _characters(token, self.singles.get(position, 0))
+
+    def _is_empty_group(self, position: int, stop: int) -> bool:
+        """Whether `{}` stands here, and is no argument that somebody forgot to write."""
+        is_group = self.tokens[position].type == "LBRACE" and self._is(position + 1, stop, "RBRACE")
+        return is_group and position not in self.arguments
 
     def _is(self, position: int, stop: int, kind: str) -> bool:
         return position < stop and self.tokens[position].type == kind
@@ -116,6 +122,7 @@ class _Folder:
         while count and position < len(self.tokens):
             token = self.tokens[position]
             if token.type == "LBRACE":
+                self.arguments.add(position)
                 position = self._argument_end(position)
                 count -= 1
                 continue

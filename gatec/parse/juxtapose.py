@@ -7,13 +7,13 @@ parsed and leaves no `Run` in the tree.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from gatec.errors import Diagnostic, GatecError, Span
 from gatec.ops import FUNCTIONS
+from gatec.parse.suggest import nearest
 from gatec.parse.vocabulary import GREEK, GREEK_NAMES, MAX_DEPTH
 from gatec.syntax import (
     Bracket,
@@ -284,16 +284,14 @@ class Juxtaposer:
         self._unknown.add(symbol.key)
         known = [*map(str, self.names.functions), *FUNCTIONS]
         word = symbol.key.base.lower()
-        few = len(self._unknown) < 50
-        near = difflib.get_close_matches(word, known, 3, 0.7) if few else []
-        near.sort(key=lambda other: sorted(other) != sorted(word))  # letters swapped: tahn
+        near = nearest(word, known) if len(self._unknown) < 50 else None
         line = f"function {_spelled(symbol)} = tanh"
         self.diagnostics.append(
             Diagnostic(
                 "E0204",
                 f"'{symbol.key}' is applied like a function, but is none that gatec knows",
                 symbol.span,
-                f"did you mean '{near[0]}'? To define it, add a line: {line}"
+                f"did you mean '{near}'? To define it, add a line: {line}"
                 if near
                 else f"define it in a line of its own: {line}",
             )

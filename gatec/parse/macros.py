@@ -11,7 +11,7 @@ from gatec.parse.tokens import Failure, plain_tokens
 Macros = dict[str, tuple[int, str]]  # name -> number of arguments, body
 
 _LEVELS = 16  # of macros in macros
-_MAX_TOKENS = 200_000  # a macro that doubles at each level says "billion laughs"
+_MAX_TOKENS = 50_000  # a macro that doubles at each level says "billion laughs"
 
 
 def expand(tokens: list[Token], macros: Macros, failure: Failure) -> list[Token]:

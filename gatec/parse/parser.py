@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import bisect
-import difflib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lark import Token
 
 from gatec.errors import Diagnostic, GatecError, Note, Span
-from gatec.parse import brackets, definitions, scripts
-from gatec.parse.complaints import strange
+from gatec.parse import brackets, complaints, definitions, scripts
 from gatec.parse.juxtapose import Juxtaposer, Names
 from gatec.parse.lexer import Lexer
 from gatec.parse.regions import regions
 from gatec.parse.statements import Statement, split
+from gatec.parse.suggest import nearest
 from gatec.parse.tree import parse as parse_tokens
 from gatec.parse.vocabulary import KEYWORDS, MAX_EQUATIONS
 from gatec.source import Document, Formula, Style
@@ -67,7 +67,10 @@ class Parser:
         self.broken: set[Key] = set()
 
     def module(self) -> Module:
-        found = list(self._statements())
+        found = list(itertools.islice(self._statements(), MAX_EQUATIONS + 1))
+        if len(found) > MAX_EQUATIONS:
+            self.diagnostics = [_too_many(found.pop().statement)]
+            found.clear()
         self.context = scripts.survey(each.statement.tokens for each in found)
         sides: list[_Sides] = []
         for each in found:
@@ -90,22 +93,9 @@ class Parser:
     # --- statements -----------------------------------------------------------------------------
 
     def _statements(self) -> Iterator[_Found]:
-        count = 0
         macros = {name: (arity, body) for name, arity, body in self.document.macros}
         for formula in self.document.formulas:
-            for found in self._of_formula(formula, Lexer(formula.span.source, macros)):
-                count += 1
-                if count > MAX_EQUATIONS:
-                    self.diagnostics.append(
-                        Diagnostic(
-                            "E0502",
-                            f"more than {MAX_EQUATIONS} equations",
-                            found.statement.span,
-                            "split the cell, or write its equations as matrix products",
-                        )
-                    )
-                    return
-                yield found
+            yield from self._of_formula(formula, Lexer(formula.span.source, macros))
 
     def _of_formula(self, formula: Formula, lexer: Lexer) -> Iterator[_Found]:
         tex = formula.style is Style.TEX
@@ -142,7 +132,7 @@ class Parser:
             return ()
         tokens = brackets.bars(statement.tokens)
         try:
-            wrong = found.damage or strange(tokens, span.source)
+            wrong = found.damage or complaints.strange(tokens, span.source)
             wrong = wrong or brackets.wrong(tokens, span.source)
             if wrong is not None:
                 raise GatecError(wrong)
@@ -164,14 +154,14 @@ class Parser:
             self.diagnostics.append(wrong)
             return
         first = str(statement.tokens[0]).lower()
-        near = difflib.get_close_matches(first, KEYWORDS, 1, 0.7)
+        near = nearest(first, KEYWORDS)
         self.diagnostics.append(
             Diagnostic(
                 "E0103",
                 "this line has no '='",
                 statement.span,
-                f"did you mean '{near[0]}'?"
-                if near and near[0] != first
+                f"did you mean '{near}'?"
+                if near and near != first
                 else "an equation is `name = expression`; a declaration starts with cell, input, "
                 "state, output, param, const, size, function or init; a comment starts with #",
             )
@@ -180,6 +170,9 @@ class Parser:
     def _failed(self, found: _Found, error: Diagnostic) -> None:
         """A statement that does not parse: in prose an error only if it defines a quantity."""
         statement = found.statement
+        if statement.is_declaration and error.code in ("E0105", "E0106"):
+            keyword = statement.tokens[0].type.removeprefix("KEY_").lower()
+            error = complaints.declaration(error, keyword)
         names = self._left_names(statement)
         self.broken |= {name.key for name in names}
         prose = statement.tex and not statement.is_declaration
@@ -213,7 +206,7 @@ class Parser:
                 Diagnostic(
                     "E0110",
                     "one equation has two '='",
-                    sides[2].span,
+                    _between(sides[1].span, sides[2].span),
                     "write each equation on a line of its own",
                 )
             )
@@ -311,6 +304,15 @@ class Parser:
         return Equation(left, right, text, sides.found.formula.aside, span)
 
 
+def _too_many(statement: Statement) -> Diagnostic:
+    return Diagnostic(
+        "E0502",
+        f"more than {MAX_EQUATIONS} equations",
+        statement.span,
+        "split the cell, or write its equations as matrix products",
+    )
+
+
 def _by_statement(
     statements: Sequence[Statement], diagnostics: Sequence[Diagnostic]
 ) -> dict[int, list[Diagnostic]]:
@@ -321,6 +323,13 @@ def _by_statement(
         place = diagnostic.span.start if diagnostic.span is not None else 0
         found.setdefault(bisect.bisect_right(starts, place) - 1, []).append(diagnostic)
     return found
+
+
+def _between(one: Span, other: Span) -> Span:
+    """What stands between two expressions."""
+    text = one.source.text[one.end : other.start]
+    start = one.end + len(text) - len(text.lstrip())
+    return one.source.span(start, max(start + 1, one.end + len(text.rstrip())))
 
 
 def _is_left_side(node: Node) -> bool:

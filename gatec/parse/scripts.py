@@ -275,10 +275,25 @@ def _is_exponent(
         return not bracketed and base not in context.numbered
     if found is not None and found[0] in _LAYERS:
         return False  # h^{l-1}: a layer's number, no power
+    if _changes(inner, context):
+        return True  # a^{c r_t}: no label changes from step to step
     if inner and inner[0].type == "NUMBER" and any(isinstance(t, Script) for t in inner):
         return True  # 10^{2^3}
     operators = [token.type for token in inner if token.type in ("SIGN", "SLASH", "FRAC", "DOT")]
     return bool(operators) and len(inner) > 1 and len(parts(script.content)) == 1
+
+
+def _changes(tokens: Sequence[Token], context: Context) -> bool:
+    """Whether one of the names in a script has a time index of its own."""
+    if context.index is None:
+        return False
+    for script in tokens:
+        if isinstance(script, Script):
+            for part in parts(script.content):
+                found = lag(part)
+                if found is not None and found[0] == context.index:
+                    return True
+    return False
 
 
 def _labels(content: Sequence[Token], context: Context) -> Meaning:

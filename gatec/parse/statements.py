@@ -105,7 +105,7 @@ class _Lines:
         if self._starts_declaration(start):
             return True
         fresh = self._starts_equation(start)
-        if fresh and self.opened and last != "EQUALS":
+        if fresh and self.opened:
             return True
         if (self.depth and not fresh) or last in _CONTINUES or (last == "COMMA" and not fresh):
             return False
@@ -207,7 +207,7 @@ _JOINING_WORDS = frozenset(
 
 def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
     """Several equations on one line, and the annotations between them."""
-    pieces: list[tuple[str, list[Token]]] = [("", [])]
+    pieces: list[tuple[str, Token | None, list[Token]]] = [("", None, [])]
     depth = 0
     for token in line:
         kind = token.type
@@ -217,14 +217,14 @@ def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
             depth -= 1
         joins = kind == "NAME" and isinstance(token, Whole) and str(token).lower() in _JOINING_WORDS
         if depth <= 0 and (kind in _SEPARATORS or joins):
-            if pieces[-1][1] or kind != "QUAD":
-                pieces.append(("WORDS" if joins else kind, []))
+            if pieces[-1][2] or kind != "QUAD":
+                pieces.append(("WORDS" if joins else kind, token, []))
             continue
         if kind != "QUAD":
-            pieces[-1][1].append(token)
+            pieces[-1][2].append(token)
     clauses: list[list[Token]] = []
     opened = False  # the last clause has its `=`
-    for separator, piece in pieces:
+    for separator, mark, piece in pieces:
         if not piece:
             continue
         equation = any(token.type == "EQUALS" for token in piece)
@@ -242,8 +242,7 @@ def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
             continue  # an annotation
         elif separator != "QUAD":
             # Plain text has no annotations: let the parser say what is wrong here.
-            place = piece[0]
-            clauses[-1] += [make("COMMA", ",", place.start_pos, place.start_pos), *piece]
+            clauses[-1] += [retyped(mark or piece[0], "COMMA"), *piece]
         else:
             clauses[-1] += piece
         opened = opened or equation

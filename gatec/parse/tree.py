@@ -266,7 +266,8 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
         if isinstance(base, Symbol):
             return self._mark(base, meaning, script), None, False
         if isinstance(base, Norm) and meaning.labels:
-            return Norm(base.kind, base.arg, meaning.labels[0], base.span), None, False
+            span = base.span.to(self.source.span(base.span.start, script.end_pos or 0))
+            return Norm(base.kind, base.arg, meaning.labels[0], span), None, False
         if meaning.component or named:
             return base, None, False
         what = "time index" if meaning.time is not None else "label"

@@ -107,6 +107,18 @@ KEYWORDS: dict[str, str] = {
     "function": "KEY_FUNCTION",
     "init": "KEY_INIT",
 }
+# A declaration of each kind, as a hint shows it.
+EXAMPLES: dict[str, str] = {
+    "cell": "cell LSTM",
+    "input": "input x",
+    "state": "state h = 0",
+    "output": "output h",
+    "param": "param U : n_h x n_x",
+    "const": r"const \gamma = 0.01",
+    "size": "size k = 16",
+    "function": "function f(z) = …",
+    "init": "init U = orthogonal",
+}
 # What a person reads for a token type in "expected …".
 DESCRIPTIONS: dict[str, str] = {
     "NAME": "a name",

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from gatec.errors import Diagnostic, Note, Span
-from gatec.ops import OPS, Kind
+from gatec.ops import FUNCTIONS, OPS, Kind
 from gatec.parse.juxtapose import Names
+from gatec.parse.suggest import nearest
 from gatec.parse.vocabulary import MAX_DEPTH
 from gatec.resolve.quantities import Table
 from gatec.resolve.typed import Typed, mark_juxtaposed
@@ -17,7 +18,7 @@ from gatec.syntax import Call, Function, Key, Node, Norm, Symbol, text, walk
 Scope = dict[Key, Typed]
 Elaborate = Callable[[Node, Scope], Typed]
 
-_MAX_PUT_IN = 200_000  # nodes of functions' bodies
+_MAX_PUT_IN = 50_000  # nodes of functions' bodies
 _ARITIES: dict[str, tuple[int, int]] = {
     "max": (1, 64), "min": (1, 64), "concat": (1, 64), "outer": (2, 2), "dot": (2, 2),
     "mul": (2, 64), "clip": (3, 3), "layer_norm": (1, 3), "rms_norm": (1, 2),
@@ -112,7 +113,8 @@ class Calls:
         if len(args) > 1:
             normed = Typed("mul", Type(), span, [args[1], normed], data=True)
         if len(args) > 2:
-            normed = Typed("add", Type(), span, [normed, args[2]])
+            # Marked as the product is: a small Greek bias is a vector, as the gain is.
+            normed = Typed("add", Type(), span, [normed, args[2]], data=True)
         return normed
 
     def _extremum(self, name: str, args: list[Typed], span: Span) -> Typed:
@@ -177,7 +179,7 @@ class Calls:
             operator = Names(None).builtin(body.key)
             if operator is not None:
                 return self._operator(operator, args, node.span)
-            near = self.table.suggestion(body.key, [Key(name) for name in OPS])
+            near = nearest(body.key.base.lower(), FUNCTIONS)
         hint = (
             f"did you mean '{near}'?"
             if near

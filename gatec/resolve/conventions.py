@@ -181,7 +181,7 @@ class Conventions:
                 quantity = self._deciding(arg)
                 if quantity is None:
                     continue
-                plain = node.kind in ("add", "div", "pow") or not (node.kind == "mul" and node.data)
+                plain = not (node.kind in ("add", "mul") and node.data)
                 if quantity.greek and plain:
                     continue
                 if quantity.kind == "param":

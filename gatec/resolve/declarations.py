@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -10,6 +9,7 @@ from fractions import Fraction
 from gatec.errors import Diagnostic, Note, Span
 from gatec.expr import Dim
 from gatec.names import NO_CLASS, RESERVED, ascii_word
+from gatec.parse.suggest import nearest
 from gatec.resolve.constants import number
 from gatec.resolve.quantities import Quantity, Table
 from gatec.resolve.types import Solver
@@ -300,5 +300,5 @@ def _single(node: Node) -> Node:
 
 
 def _suggested(word: str, among: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, among, 1, 0.7)
-    return f"did you mean '{near[0]}'?" if near else f"a number, or one of {', '.join(among)}"
+    near = nearest(word, among)
+    return f"did you mean '{near}'?" if near else f"a number, or one of {', '.join(among)}"

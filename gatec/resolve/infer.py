@@ -14,6 +14,7 @@ from gatec.expr import Dim
 from gatec.resolve.conventions import Conventions
 from gatec.resolve.products import fold
 from gatec.resolve.quantities import Quantity
+from gatec.resolve.sizes import is_unknown
 from gatec.resolve.typed import (
     POINTWISE,
     Typed,
@@ -94,7 +95,7 @@ class Inference:
             dims = [self.solver.sizes.resolve(dim) for dim in quantity.type.root().dims]
             words = ("size",) if len(dims) == 1 else ("rows", "columns")
             for word, dim in zip(words, dims, strict=False):
-                if len(dim.terms) == 1 and dim.const == 0 and dim.terms[0][1] == 1:
+                if len(dim.terms) == 1 and dim.const == 0 and is_unknown(dim.terms[0][0]):
                     owners.setdefault(dim.terms[0][0], f"{word} of {quantity.key}")
         return owners
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gatec.errors import Diagnostic, Note
 from gatec.resolve.quantities import Definition, Quantity
 from gatec.resolve.typed import Typed, nodes
+from gatec.syntax import symbols
 
 _MAX_SHOWN = 8  # names of a loop
 
@@ -60,15 +61,29 @@ def in_order(
 
 def _loop(entries: Sequence[Entry], index: str) -> Diagnostic:
     names = [entry.quantity.key for entry in entries]
+    hint = f"one of them must read the past, as in {names[0]}_{{{index}-1}}"
+    if len(entries) == 1:
+        hint = f"write {names[0]}_{{{index}-1}} where the past is meant"
+        if _reads_bare(entries[0]):
+            hint += (
+                f"; '{names[0]}' without an index, if it is another quantity, needs an equation or "
+                f"a declaration: param {names[0]}"
+            )
     shown = " -> ".join([*map(str, names[:_MAX_SHOWN]), *["…"] * (len(names) > _MAX_SHOWN),
                          str(names[0])])  # fmt: skip
     return Diagnostic(
         "E0207",
         f"'{names[0]}' is defined through itself at the same time: {shown}",
         entries[0].definition.equation.span,
-        f"one of them must read the past, as in {names[0]}_{{{index}-1}}",
+        hint,
         tuple(
             Note(f"'{entry.quantity.key}' is defined here", entry.definition.equation.span)
             for entry in entries[1:_MAX_SHOWN]
         ),
     )
+
+
+def _reads_bare(entry: Entry) -> bool:
+    """Whether an equation with a time index reads its own name without one."""
+    own = {symbol.key for symbol in entry.definition.names if symbol.time is not None}
+    return any(s.time is None and s.key in own for s in symbols(entry.definition.right))

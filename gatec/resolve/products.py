@@ -169,7 +169,8 @@ class _Folder:
             right,
             f"write {one} \\odot {two} for the element-wise product, {one}^\\top {two} for the "
             f"inner product"
-            + ("" if len(one) + len(two) > 40 else f", {one} {two}^\\top for the outer product"),
+            + ("" if len(one) + len(two) > 40 else f", {one} {two}^\\top for the outer product")
+            + _scalar_hint(left, right),
         )
         return None
 
@@ -226,3 +227,12 @@ class _Folder:
         if typed.kind == "ref" and typed.data[0].kind == "param" and typed.data[0].rule:
             rule = f" ({typed.data[0].rule})"
         return Note(f"this is a {words}{rule}", typed.span)
+
+
+def _scalar_hint(*factors: Typed) -> str:
+    """What to declare where one of two vectors is one by convention alone."""
+    for typed in factors:
+        if typed.kind == "ref" and typed.data[0].kind == "param" and not typed.data[0].declared:
+            key = typed.data[0].key
+            return f"; if {key} is a number, declare it: param {key} : scalar"
+    return ""

@@ -6,11 +6,11 @@ whatever the letters. After this, lag 0 is the current step.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gatec.errors import Diagnostic, Note, Span
+from gatec.parse.suggest import nearest
 from gatec.parse.vocabulary import SMALL_GREEK
 from gatec.resolve.types import Type
 from gatec.syntax import (
@@ -89,19 +89,7 @@ class Table:
         self._conflicts: list[tuple[Definition, Definition]] = []
         self._compared = 0
         self.primed = module.index is None
-        # Declared constants and parameters whose names also stand for quantities with time.
-        timed = {
-            symbol.key
-            for equation in module.equations
-            for symbol in left_names(equation.left)
-            if symbol.time is not None
-        }
-        self.untimed = {
-            symbol.key
-            for declaration in module.declarations
-            if declaration.kind in ("const", "param")
-            for symbol in declaration.names
-        } & timed
+        self.untimed = _untimed(module)
 
     # --- definitions ----------------------------------------------------------------------------
 
@@ -348,10 +336,11 @@ class Table:
         """The most similar name, for 'did you mean'; after many of them no more is sought."""
         if self._compared > _MAX_COMPARED:
             return None
-        names = {str(other): other for other in among if other != key}
-        self._compared += len(names)
-        close = difflib.get_close_matches(str(key), list(names), 1, 0.6)
-        return close[0] if close else None
+        others = [other for other in among if other != key]
+        self._compared += len(others)
+        # The same letter with other marks: \hat h for \tilde h.
+        alike = next((other for other in others if _differs_once(key, other)), None)
+        return nearest(str(key), map(str, others), 0.6) or (str(alike) if alike else None)
 
     def _error(
         self,
@@ -362,6 +351,31 @@ class Table:
         notes: tuple[Note, ...] = (),
     ) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, hint, notes))
+
+
+def _untimed(module: Module) -> set[Key]:
+    """The names that stand for two quantities, one with time and one without.
+
+    That is said by a declaration of a constant or a parameter, or by an equation of its own for a
+    name without index that the equation with index reads: `a = \\sigma(\\Lambda)`, `a_t = a^{r_t}`.
+    """
+    declared = {
+        symbol.key
+        for declaration in module.declarations
+        if declaration.kind in ("const", "param")
+        for symbol in declaration.names
+    }
+    timed: set[Key] = set()
+    bare: set[Key] = set()
+    read: set[Key] = set()
+    for equation in module.equations:
+        left = left_names(equation.left)
+        own = {symbol.key for symbol in left if symbol.time is not None}
+        timed |= own
+        bare |= {symbol.key for symbol in left if symbol.time is None}
+        if own:
+            read |= {s.key for s in symbols(equation.right) if s.time is None} & own
+    return (declared & timed) | (bare & read)
 
 
 def left_names(node: Node) -> tuple[Symbol, ...]:
@@ -377,6 +391,13 @@ def left_names(node: Node) -> tuple[Symbol, ...]:
 
 def strip_prime(key: Key) -> Key:
     return Key(key.base, key.accents, key.sub, key.sup, key.primes - 1)
+
+
+def _differs_once(one: Key, other: Key) -> bool:
+    """Whether two names differ in their accents, one of their scripts or their primes alone."""
+    parts = ("accents", "sub", "sup", "primes")
+    differing = sum(getattr(one, part) != getattr(other, part) for part in parts)
+    return one.base == other.base and differing == 1
 
 
 def without_zero(key: Key) -> Key | None:

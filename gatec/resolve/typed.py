@@ -33,7 +33,7 @@ class Typed:
 
 
 def nodes(root: Typed) -> list[Typed]:
-    """Every node under a typed node once, settled products included."""
+    """Every node under a typed node once, in reading order; settled products included."""
     found: list[Typed] = []
     seen: set[int] = set()
     stack = [root]
@@ -43,9 +43,9 @@ def nodes(root: Typed) -> list[Typed]:
             continue
         seen.add(id(node))
         found.append(node)
-        stack.extend(node.args)
         if node.settled is not None:
             stack.append(node.settled)
+        stack.extend(reversed(node.args))
     return found
 
 
