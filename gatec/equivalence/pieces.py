@@ -7,14 +7,13 @@ So a wrong choice for f is seen before anything is chosen for i and g.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from gatec.equivalence.polynomials import Monomial, Poly
 from gatec.equivalence.sides import parameters
-from gatec.expr import Expr
-from gatec.passes.common import nodes
+from gatec.expr import Expr, Ref
+from gatec.passes.common import nodes, refs
 
 Terms = dict[Monomial, Fraction]
 
@@ -31,35 +30,48 @@ class Piece:
 def pieces(value: Expr, mine: Poly, wanted: Expr, theirs: Poly, gates: set[Expr]) -> list[Piece]:
     """The pieces of `value = wanted`, given both normal forms and the gates of `value`.
 
-    One piece, where parameters stand outside of gates, or gates inside of other values: then
-    what is free of parameters in the end is not known yet.
+    Terms with parameters outside of gates, or gates inside of other values, can become anything
+    over the states and inputs in them: they make one piece with all that this may be.
     """
-    if not all(atom in gates or not parameters(atom) for atom in mine.atoms()):
-        return [_piece(value, wanted, gates)]
-    own, other = _parted(mine), _parted(theirs)
-    return [
-        _piece(
-            Poly(own.get(free, {})).expr(value.shape),
-            Poly(other.get(free, {})).expr(wanted.shape),
-            gates,
-        )
-        for free in dict.fromkeys((*own, *other))
-    ]
+    loose = {m: c for m, c in mine.terms.items() if not all(_is_firm(a, gates) for a, _ in m)}
+    reached = [_leaves(monomial) for monomial in loose]
+    firm = Poly({m: c for m, c in mine.terms.items() if m not in loose})
+    own, other = _parted(firm), _parted(theirs)
+    together, made = [], []
+    for free in dict.fromkeys((*own, *other)):
+        if any(_leaves(free) <= leaves for leaves in reached):
+            together.append(free)
+        else:
+            made.append((_whole(own, [free]), _whole(other, [free])))
+    if loose:
+        made.append((Poly({**loose, **_whole(own, together).terms}), _whole(other, together)))
+    return [_piece(a.expr(value.shape), b.expr(wanted.shape), gates) for a, b in made]
 
 
 def _piece(value: Expr, wanted: Expr, gates: set[Expr]) -> Piece:
     return Piece(value, wanted, frozenset(node for node in nodes(value) if node in gates))
 
 
+def _is_firm(atom: Expr, gates: set[Expr]) -> bool:
+    """Whether an atom stays what it is, or is a gate."""
+    return atom in gates or not parameters(atom)
+
+
 def _parted(value: Poly) -> dict[Monomial, Terms]:
-    """What multiplies each monomial without parameters."""
+    """The terms by what they have without parameters."""
     made: dict[Monomial, Terms] = {}
     for monomial, number in value.ordered():
-        free = tuple(_free(monomial))
-        rest = tuple(item for item in monomial if item not in free)
-        made.setdefault(free, {})[rest] = number
+        free = tuple(item for item in monomial if not parameters(item[0]))
+        made.setdefault(free, {})[monomial] = number
     return made
 
 
-def _free(monomial: Monomial) -> Iterator[tuple[Expr, int]]:
-    return (item for item in monomial if not parameters(item[0]))
+def _whole(parts: dict[Monomial, Terms], keys: list[Monomial]) -> Poly:
+    return Poly({m: c for key in keys for m, c in parts.get(key, {}).items()})
+
+
+def _leaves(monomial: Monomial) -> frozenset[Ref]:
+    """The states and inputs in a monomial."""
+    return frozenset(
+        ref for atom, _ in monomial for ref in refs(atom) if ref.kind in ("state", "input")
+    )
