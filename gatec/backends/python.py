@@ -26,7 +26,7 @@ from gatec.expr import (
     SizeValue,
     Slice,
 )
-from gatec.ops import ADDITIVE, ATOM, MULTIPLICATIVE, OPS, UNARY, Kind, Op
+from gatec.ops import ADDITIVE, ATOM, COMPARISON, MULTIPLICATIVE, OPS, UNARY, Kind, Op
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ _NUMBER_FUNCTIONS = {
     "log1p": "math.log1p({0})",
     "expm1": "math.expm1({0})",
     "tanh": "math.tanh({0})",
-    "sigmoid": "(math.exp(min({0}, 0)) / (1 + math.exp(-abs({0}))))",
+    "sigmoid": "math.exp(min({0}, 0)) / (1 + math.exp(-abs({0})))",
     "relu": "max({0}, 0)",
-    "softplus": "(max({0}, 0) + math.log1p(math.exp(-abs({0}))))",
+    "softplus": "max({0}, 0) + math.log1p(math.exp(-abs({0})))",
     "abs": "abs({0})",
-    "sign": "((({0}) > 0) - (({0}) < 0))",
+    "sign": "({0} > 0) - ({0} < 0)",
     "sin": "math.sin({0})",
     "cos": "math.cos({0})",
     "arctan": "math.atan({0})",
@@ -63,7 +63,15 @@ _NUMBER_FUNCTIONS = {
     "pow": "pow({0}, {1})",
     "max": "max({0}, {1})",
     "min": "min({0}, {1})",
-    "where": "({1} if {0} else {2})",
+    "where": "{1} if {0} else {2}",
+}
+# How strongly those bind that are more than one call.
+_CHOICE = COMPARISON - 1
+_NUMBER_PRECEDENCE = {
+    "sigmoid": MULTIPLICATIVE,
+    "softplus": ADDITIVE,
+    "sign": ADDITIVE,
+    "where": _CHOICE,
 }
 
 
@@ -251,7 +259,9 @@ class Printer:
         if op.definition is not None:
             return self.value(op.definition(*node.args))
         self.used.math = True
-        return Text(_NUMBER_FUNCTIONS[op.name].format(*(t.code for t in texts)), number=True)
+        least = {"sign": ADDITIVE, "where": COMPARISON}.get(op.name, _CHOICE)
+        code = _NUMBER_FUNCTIONS[op.name].format(*(_bracketed(text, least) for text in texts))
+        return Text(code, _NUMBER_PRECEDENCE.get(op.name, ATOM), number=True)
 
     def _pointwise(self, op: Op, node: Apply, texts: list[Text]) -> Text:
         full = any(
