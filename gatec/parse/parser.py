@@ -266,6 +266,7 @@ class Parser:
         for declaration in self.declarations:
             if declaration.kind != "cell":
                 names.defined |= {symbol.key for symbol in declaration.names}
+                names.letters |= {s.key.base for s in declaration.names if len(s.key.base) == 1}
         for each in kept:
             left = symbols(probe.left(each.left))
             names.defined |= {symbol.key for symbol in left}
