@@ -167,9 +167,12 @@ class Expressions:
     def linear(self, shape: Shape, depth: int) -> Expr:
         if shape != VECTOR:
             return self.sum(shape, depth)
-        kind = self.draw.choice(["matvec", "joined", "input", "cut", "softmax", "norm"])
+        kind = self.draw.choice(["matvec", "joined", "input", "cut", "softmax", "norm", "scaled"])
         if kind == "matvec":
             return Apply("matvec", (self(MATRIX, depth), self(VECTOR, depth)))
+        if kind == "scaled":
+            scale = Apply("outer", (self(VECTOR, 0), self(VECTOR, 0)))
+            return Apply("matvec", (scale * self(MATRIX, depth), self(VECTOR, depth - 1)))
         if kind == "joined":
             return Apply("matvec", (REFS["W"], self.joined(depth)))
         if kind == "input":

@@ -1,0 +1,178 @@
+"""Every law on random expressions: true in float64, ties and zeros included, and checked.
+
+The expressions are normalised; each step on the way is computed on both sides by gatec's
+interpreter, and put before the checker. Steps made false are refused.
+"""
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from expressions import MATRIX, REFS, VECTOR, Expressions
+
+from gatec import interpret
+from gatec.equivalence.checker import NAMES, OutOfScope
+from gatec.equivalence.checker.algebra import Algebra
+from gatec.equivalence.checker.laws import Laws
+from gatec.equivalence.laws import LAWS
+from gatec.equivalence.normal import Normaliser
+from gatec.equivalence.polynomials import TooLarge
+from gatec.equivalence.steps import Step
+from gatec.expr import Apply, Const, Expr, rewrite
+from gatec.ir import Cell, Equation, Input, Param, State
+
+COUNT = 2_500
+SIZES = [{"hidden_size": 2, "input_size": 3}, {"hidden_size": 3, "input_size": 1}]
+ROUND = (-2, -1, -0.5, 0, 0.5, 1, 2)  # exact in float64: ties are ties, zeros are zeros
+
+
+@dataclass(frozen=True)
+class Sample:
+    seed: int
+    value: Expr
+    steps: tuple[Step, ...]
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    found = []
+    for seed in range(COUNT):
+        draw = random.Random(seed)
+        shape = draw.choice([VECTOR, VECTOR, (), MATRIX])
+        value = Expressions(draw)(shape, draw.choice([1, 2, 3]))
+        normaliser = Normaliser((), budget=3000)
+        try:
+            normaliser.poly(value)
+        except TooLarge:
+            continue
+        found.append(Sample(seed, value, tuple(normaliser.steps.values())))
+    assert len(found) > 0.98 * COUNT
+    return found
+
+
+def evaluated(values: list[Expr], sizes: dict[str, int], rng, ties: bool) -> list[np.ndarray]:
+    """Values of expressions at one random point (a batch of them), by the interpreter."""
+
+    def draw(shape, *leading):
+        size = (*leading, *(dim.value(sizes) for dim in shape))
+        return rng.choice(ROUND, size) if ties else rng.normal(size=size)
+
+    equations = [Equation(f"value_{i}", "", value) for i, value in enumerate(values)]
+    equations += [Equation(name, "", REFS[name]) for name in "hc"]
+    cell = Cell(
+        "values",
+        (Input("x", "x", REFS["x"].shape),),
+        tuple(State(name, name, VECTOR, name) for name in "hc"),
+        tuple(Param(r.name, r.name, r.shape) for r in REFS.values() if r.kind == "param"),
+        tuple(equations),
+        "h",
+    )
+    params = {param.name: draw(param.shape) for param in cell.params}
+    states = {name: draw(VECTOR, 4) for name in "hc"}
+    with np.errstate(all="ignore"):
+        run = interpret.run(cell, params, {"x": draw(REFS["x"].shape, 1, 4)}, states, sizes=sizes)
+    return [np.asarray(run.trace[0][f"value_{i}"], float) for i in range(len(values))]
+
+
+def defined_everywhere(values: list[np.ndarray]) -> bool:
+    return all(np.isfinite(value).all() for value in values)
+
+
+def partial_operands(value: Expr) -> list[Expr]:
+    """What quotients, roots and logarithms in an expression come to."""
+    found: list[Expr] = []
+    stack = [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Apply) and node.op in ("div", "sqrt", "log", "log1p", "pow"):
+            found.append(node)
+        stack.extend(node.children)
+    return found
+
+
+def test_laws_hold_in_numbers(samples):
+    used: Counter[str] = Counter()
+    for sample in samples:
+        rng = np.random.default_rng(sample.seed)
+        sides = [side for step in sample.steps for side in (step.before, step.after)]
+        partial = list(dict.fromkeys(node for side in sides for node in partial_operands(side)))
+        for sizes in SIZES:
+            for ties in (True, False):
+                values = evaluated([*sides, *partial], sizes, rng, ties)
+                if not defined_everywhere(values[len(sides) :]):
+                    continue  # laws hold where both sides are defined
+                for i, step in enumerate(sample.steps):
+                    one, other = values[2 * i : 2 * i + 2]
+                    used[step.law] += 1
+                    size = np.maximum(1, np.maximum(abs(one), abs(other)))
+                    near = (abs(one - other) <= 1e-8 * size) | (size > 1e6) | (one == other)
+                    assert near.all(), (sample.seed, step)
+    assert min(used[law] for law in LAWS if law not in ("equation", "arithmetic")) >= 12, used
+
+
+def test_the_checker_knows_every_law_and_accepts_every_use(samples):
+    assert set(LAWS) == NAMES
+    for sample in samples:
+        laws = Laws(Algebra())
+        for step in sample.steps:
+            try:
+                assert laws.holds(step.law, step.before, step.after), (sample.seed, step)
+            except OutOfScope as refusal:
+                assert "division by 0" in str(refusal)  # an expression that divides by the number 0
+            assert step.before.shape == step.after.shape
+
+
+def changed(value: Expr, draw: random.Random) -> Expr | None:
+    """The expression with one number or function changed; None where there is none."""
+    others = {"sigmoid": "tanh", "exp": "sigmoid", "tanh": "sin", "add": "mul", "relu": "abs"}
+    nodes: list[Expr] = []
+    stack = [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Const) or (isinstance(node, Apply) and node.op in others):
+            nodes.append(node)
+        stack.extend(node.children)
+    if not nodes:
+        return None
+    old = draw.choice(nodes)
+    if isinstance(old, Const):
+        new: Expr = Const(old.value + Fraction(draw.choice(["1", "-1", "1/1000"])))
+    else:
+        assert isinstance(old, Apply)
+        new = Apply(others[old.op], old.args)
+    return rewrite(value, lambda node: new if node == old else node)
+
+
+def test_the_checker_refuses_steps_that_are_false(samples):
+    """A step with one thing changed: refused, or true in numbers after all."""
+    draw = random.Random(0)
+    tried = refused = 0
+    for sample in samples:
+        laws = Laws(Algebra())
+        for step in sample.steps:
+            after = changed(step.after, draw)
+            if after is None or draw.random() < 0.5:
+                continue
+            tried += 1
+            try:
+                accepted = laws.holds(step.law, step.before, after)
+            except (OutOfScope, ValueError):
+                accepted = False
+            if not accepted:
+                refused += 1
+                continue
+            rng = np.random.default_rng(sample.seed)
+            for ties in (True, False):
+                one, other = evaluated([step.before, after], SIZES[0], rng, ties)
+                both = np.isfinite(one) & np.isfinite(other)
+                assert np.allclose(one[both], other[both], rtol=1e-8), (sample.seed, step, after)
+    assert tried > 2000
+    assert refused > 0.9 * tried
+
+
+def test_an_unknown_law_is_no_law():
+    one = Const(Fraction(1))
+    assert Laws(Algebra()).holds("magic", one, one) is None
