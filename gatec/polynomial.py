@@ -69,6 +69,7 @@ class Polynomial:
         return text[2:] if text[0] == "+" else "-" + text[2:]
 
 
-def _degree(item: tuple[_Monomial, int]) -> tuple[int, _Monomial]:
+def _degree(item: tuple[_Monomial, int]) -> tuple[int, list[str]]:
     monomial, _ = item
-    return -sum(power for _, power in monomial), monomial
+    factors = [name for name, power in monomial for _ in range(power)]
+    return -len(factors), factors

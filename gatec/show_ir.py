@@ -183,17 +183,19 @@ def _apply(node: Apply, parts: list[tuple[str, int]]) -> tuple[str, int]:
             factors += [_least(part, MULTIPLICATIVE + 1) for part in rest]
             return " * ".join(factors), MULTIPLICATIVE
         case "matvec" | "matmul":
-            left, right = _least(parts[0], MULTIPLICATIVE), _least(parts[1], MULTIPLICATIVE + 1)
+            matrix, other = parts
+            left, right = _least(matrix, MULTIPLICATIVE), _least(other, MULTIPLICATIVE + 1)
             return f"{left} @ {right}", MULTIPLICATIVE
         case "transpose":
             return f"{_least(parts[0], ATOM)}^T", POWER
         case "neg":
             return f"-{_least(parts[0], MULTIPLICATIVE)}", MULTIPLICATIVE
     if op.infix:
-        left, right = parts
+        first, second = parts
         tight = op.precedence + (node.op == "pow")
+        symbol = op.numpy.split()[1]
         return (
-            f"{_least(left, tight)} {op.numpy.split()[1]} {_least(right, op.precedence + 1)}",
+            f"{_least(first, tight)} {symbol} {_least(second, op.precedence + 1)}",
             op.precedence,
         )
     return f"{node.op}({', '.join(part for part, _ in parts)})", ATOM
