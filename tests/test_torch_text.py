@@ -20,6 +20,7 @@ SPECS = resources.spec_names()
 ODD = {
     "inputs": "input x, e\nh_t = tanh(W x_t + V e_t + U h_{t-1} + b)",
     "lags": "h_t = tanh(W x_t + V x_{t-2} + U h_{t-1} + u ⊙ h_{t-3} + b)",
+    "unread": "x'_t = x_{t-3}\nh_t = tanh(W x'_t + U h_{t-1})",
     "sizes": "const \\gamma = 0.3\nsize k = 4\nparam P : n_h x k\nparam V : k x n_h\n"
     "s_t = sigmoid(V h_{t-1})\nh_t = \\gamma P s_t + W x_t",
     "scalars": "input x : scalar\nstate h : scalar\nparam u : scalar\nh_t = tanh(x_t + u h_{t-1})",
@@ -27,6 +28,7 @@ ODD = {
     "matrices": "S_t = S_{t-1} + (V x_t) (K x_t)^\\top\noutput S",
     "learned": "state h learned\nstate c = 1\nc_t = W x_t + c_{t-1}\nh_t = tanh(c_t + h_{t-1})",
     "inits": "h_t = tanh(W x_t + U h_{t-1} + b)\ninit U = orthogonal\ninit b = 1",
+    "idle": "input x\nstate h learned\nh_t = tanh(U h_{t-1} + b)\ny_t = x_t",
     "none": "h_t = tanh(x_t + h_{t-1})",
     "quotes": '# a """ quoted """ comment, and one that ends in \\\nh_t = tanh(W x_t + h_{t-1})',
     "long": "h_t = tanh(" + " + ".join(f"W_{{{i}}} x_t" for i in range(40)) + " + U h_{t-1})",

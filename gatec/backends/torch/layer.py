@@ -63,6 +63,7 @@ class _Writer:
         self.sizes: set[str] = set()
         self.numbers: set[str] = set()  # equations whose values are Python numbers
         self.read: set[str] = set()  # what the step reads of the sequences
+        self.used: set[str] = set()  # parameters and states that are read at all
 
     def layer(self) -> Layer:
         names = {word: self.local(word) for word in WORDS}
@@ -95,7 +96,7 @@ class _Writer:
             if name in self.sizes:
                 where = f"{self.x}.shape[-1]" if name == "input_size" else f"self.{name}"
                 lines.append(f"{name} = {where}")
-        names = [param.name for param in self.plan.params]
+        names = [self.unpacked(param.name) for param in self.plan.params]
         if names:
             lines.append(f"{_targets(names)} = {self.local('weights')}")
         return lines
@@ -108,6 +109,7 @@ class _Writer:
         lead = f"{self.local('batch_sizes')}[0]"
         shape = ", ".join([lead, *(self.size(dim) for dim in state.shape)])
         if state.initial.param is not None:
+            self.used.add(state.initial.param)
             return f"{state.initial.param}.expand({shape})"
         if not state.initial.value:
             return f"{self.x}.new_zeros({shape})"
@@ -136,13 +138,15 @@ class _Writer:
 
     def step(self) -> list[str]:
         printer = self.printer((self.local("rows"),), step=True)
-        states = [f"{state.name}_prev" for state in self.plan.states]
+        first = f"{self.plan.states[0].name}_prev"
         lines = self.paragraph(Phase.STEP, printer)
         new = [self.result(state.update, printer) for state in self.plan.states]
         output = self.result(self.plan.output, printer)
         self.sizes |= printer.used.sizes
         if printer.used.lead:
-            lines.insert(0, f"{self.local('rows')} = {states[0]}.shape[0]")
+            lines.insert(0, f"{self.local('rows')} = {first}.shape[0]")
+            self.used.add(first)
+        states = [self.unpacked(f"{state.name}_prev") for state in self.plan.states]
         opening = f"{_targets(states)} = state"
         return [opening, *lines, f"return {output}, ({_unpacked(new)})"]
 
@@ -177,6 +181,10 @@ class _Writer:
             return f"{name} = {printed.code}"
         return f"{name} = {printer.whole(value)}"
 
+    def unpacked(self, name: str) -> str:
+        """A name that a tuple is unpacked to, marked where nothing reads it."""
+        return name if name in self.used else f"_{name}"
+
     # --- Names --------------------------------------------------------------------------------
 
     def printer(self, lead: tuple[str, ...], step: bool = False) -> Printer:
@@ -185,11 +193,13 @@ class _Writer:
 
     def outside(self, ref: Ref) -> str:
         """A reference before the loop, where sequences are all their rows."""
+        self.used.add(ref.name)
         return f"self.{ref.name}" if ref.kind == "const" else ref.name
 
     def inside(self, ref: Ref) -> str:
         """A reference in the step, where sequences are that step's rows."""
         if ref.kind == "state":
+            self.used.add(f"{ref.name}_prev")
             return f"{ref.name}_prev"
         sequence = ref.kind == "var" and self.phases[ref.name] is Phase.SEQUENCE
         if ref.kind != "input" and not sequence:
