@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# --- Right ------------------------------------------------------------------------------------------
+# --- Right ----------------------------------------------------------------------------------------
 
 
 class JoinedLSTM(nn.Module):
@@ -178,7 +178,7 @@ class MGU(nn.Module):
 
 
 class NormalisedRNN(nn.Module):
-    """The plain RNN with LayerNorm before the nonlinearity, dropout, and 1/sqrt(n) attention."""
+    """The plain RNN with LayerNorm before the nonlinearity, and dropout."""
 
     def __init__(self, input_size, hidden_size, dropout=0.5):
         super().__init__()
@@ -186,13 +186,29 @@ class NormalisedRNN(nn.Module):
         self.h = nn.Linear(hidden_size, hidden_size)
         self.norm = nn.LayerNorm(hidden_size)
         self.drop = nn.Dropout(dropout)
-        self.scale = hidden_size**-0.5
 
     def forward(self, x, h):
-        return torch.tanh(self.norm(self.scale * (self.i(x) + self.h(self.drop(h)))))
+        return torch.tanh(self.norm(self.i(x) + self.h(self.drop(h))))
 
 
-# --- Wrong ------------------------------------------------------------------------------------------
+class AttentiveMemory(nn.Module):
+    """A matrix as state: written with an outer product, read with a query."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.qkv = nn.Linear(input_size, 3 * hidden_size, bias=False)
+        self.decay = nn.Parameter(torch.tensor(0.5))
+        self.register_buffer("eye", torch.eye(hidden_size))
+
+    def forward(self, x, memory=None):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        if memory is None:
+            memory = x.new_zeros(x.size(0), q.size(-1), q.size(-1))
+        memory = self.decay * (memory @ self.eye) + v.unsqueeze(-1) * k.unsqueeze(-2)
+        return torch.bmm(memory, q.unsqueeze(-1)).squeeze(-1), memory
+
+
+# --- Wrong ----------------------------------------------------------------------------------------
 
 
 class BiaslessCandidate(JoinedLSTM):
@@ -303,7 +319,7 @@ class StoppedRNN(OwnLoop):
         return torch.stack(out)
 
 
-# --- What cannot be read as equations ---------------------------------------------------------------
+# --- What cannot be read as equations -------------------------------------------------------------
 
 
 class GuardedLSTM(JoinedLSTM):
@@ -326,7 +342,29 @@ class GuardedNoTanh(NoTanh):
         return h, new
 
 
-# --- What is no recurrent cell ----------------------------------------------------------------------
+class Documented(nn.Module):
+    r"""A gated RNN, its functions in words.
+
+    .. math::
+        g_t &= \psi(W_g x_t + b_g) \\
+        h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot \phi(W x_t + U h_{t-1} + \delta)
+
+    where :math:`\psi` is a gate and :math:`\phi` a nonlinearity.
+    """
+
+    def __init__(self, input_size, hidden_size, delta=0.5):
+        super().__init__()
+        self.gate = nn.Linear(input_size, hidden_size)
+        self.inner = nn.Linear(input_size, hidden_size, bias=False)
+        self.outer = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.delta = delta
+
+    def forward(self, x, h):
+        g = torch.sigmoid(self.gate(x))
+        return g * h + (1 - g) * F.softplus(self.inner(x) + self.outer(h) + self.delta)
+
+
+# --- What is no recurrent cell --------------------------------------------------------------------
 
 
 class Needy(nn.Module):

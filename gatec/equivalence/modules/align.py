@@ -1,8 +1,9 @@
 """Parameter maps read off two cells that are written alike.
 
-Code most often follows the formula that it implements, and documentation the code: then the
-normal forms of both are the same but for the names of parameters, and for biases that are summed
-in one of them. The map is found by laying one over the other; it is proved as any other map is.
+Code most often follows the formula that it implements, and documentation the code: then both
+are the same but for the names of parameters, the order of terms, and biases that are summed in
+one of them; if not as they are written, then in normal form. The map is found by laying one over
+the other; it is proved as any other map is.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from functools import lru_cache
 from gatec.equivalence.match import Found
 from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.sides import Side
-from gatec.expr import Apply, Const, Dim, Expr, Ref, Slice, call
+from gatec.expr import Apply, Concat, Const, Dim, Expr, Ref, Slice, call, rewrite
 from gatec.ir import Cell
 from gatec.passes.common import zeros
 from gatec.passes.layout import concat
+from gatec.passes.products import product
 
 _TRIES = 5_000  # pairs of expressions that are laid over each other
 _ORDERS = 24  # orders of terms that look alike
@@ -30,22 +32,49 @@ def aligned(mine: Cell, theirs: Cell) -> Iterator[Found]:
     """Maps that make `mine` what `theirs` is written like; cells as `check.prepared` gives them."""
     if len(mine.states) != len(theirs.states):
         return
-    try:
-        one, other = Side.of(mine), Side.of(theirs)
-    except TooLarge:
-        return
-    inputs = tuple(
-        {item.name: place for place, item in enumerate(cell.inputs)} for cell in (mine, theirs)
-    )
-    search = _Search(one, other, inputs[0], inputs[1])
-    try:
-        for laid in search.results():
-            found = laid.found(mine)
-            if found is not None:
-                yield found
-                return
-    except _OutOfTries:
-        return
+    for values in (_as_written, _normalised):
+        try:
+            search = _Search(values(mine), values(theirs), _places(mine), _places(theirs))
+            found = (laid.found(mine) for laid in search.results())
+            yield from itertools.islice(filter(None, found), 1)
+        except (TooLarge, _OutOfTries):
+            continue
+
+
+def _places(cell: Cell) -> dict[str, int]:
+    return {item.name: place for place, item in enumerate(cell.inputs)}
+
+
+@dataclass(frozen=True)
+class _Values:
+    """The output and the new values of states, over inputs, states and parameters."""
+
+    output: Expr
+    updates: Mapping[str, Expr]
+
+
+def _normalised(cell: Cell) -> _Values:
+    """Raises TooLarge."""
+    side = Side.of(cell)
+    return _Values(side.output, side.updates)
+
+
+def _as_written(cell: Cell) -> _Values:
+    values: dict[str, Expr] = {}
+
+    def node(expr: Expr) -> Expr:
+        if isinstance(expr, Ref) and expr.kind == "var":
+            return values[expr.name]
+        if isinstance(expr, Apply) and expr.op in _AC:
+            return call(expr.op, *expr.args)  # flat again, with values in place
+        if isinstance(expr, Apply) and expr.op == "matvec" and isinstance(expr.args[1], Concat):
+            return product("matvec", *expr.args)
+        return expr
+
+    for equation in cell.equations:
+        values[equation.name] = rewrite(equation.value, node)
+    updates = {state.name: values[state.update] for state in cell.states}
+    return _Values(values[cell.output], updates)
 
 
 class _OutOfTries(Exception):
@@ -113,7 +142,7 @@ def _base(view: Expr) -> Expr:
 
 class _Search:
     def __init__(
-        self, one: Side, other: Side, mine: Mapping[str, int], theirs: Mapping[str, int]
+        self, one: _Values, other: _Values, mine: Mapping[str, int], theirs: Mapping[str, int]
     ) -> None:
         self.one, self.other = one, other
         self.inputs = mine, theirs
@@ -221,11 +250,16 @@ def _biases(own: Sequence[_Scaled], others: Sequence[_Scaled], laid: _Laid) -> _
 
 
 def _parted(node: Apply) -> tuple[list[Expr], list[_Scaled]]:
-    """The operands of a sum that are no parameters times a number, and those that are."""
+    """The operands of a sum that vary, and those that are parameters times a number.
+
+    What else is made of parameters alone, as the mean of a bias, follows from these or is wrong:
+    the proof will see.
+    """
     if node.op != "add":
         return list(node.args), []
-    found = [(arg, _scaled(arg)) for arg in node.args]
-    return [arg for arg, bias in found if bias is None], [bias for _, bias in found if bias]
+    biases = [_scaled(arg) for arg in node.args]
+    varying = [arg for arg in node.args if not _of_parameters(arg)]
+    return varying, [bias for bias in biases if bias is not None]
 
 
 def _scaled(arg: Expr) -> _Scaled | None:

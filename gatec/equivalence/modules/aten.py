@@ -124,6 +124,10 @@ def _elu(x: Expr, alpha: Expr = _ONE, scale: Expr = _ONE, inner: Expr = _ONE) ->
     return made if scale == _ONE else scale * made
 
 
+def _celu(x: Expr, alpha: Expr = _ONE) -> Expr:
+    return _positive(x, x, alpha * (x.apply("min", 0) / alpha).apply("expm1"))
+
+
 def _gelu(x: Expr, approximate: Any = "none") -> Expr:
     if approximate != "none":
         inner = 0.7978845608028654 * (x + 0.044715 * x * x * x)
@@ -139,6 +143,22 @@ def _threshold(x: Expr, threshold: Expr, value: Expr) -> Expr:
     return x.apply("gt", threshold).apply("where", x, value)
 
 
+def _multiplied(a: Expr, b: Expr) -> Expr:
+    """A product; of a column and a row that were broadcast, their outer product."""
+    for column, row in ((a, b), (b, a)):
+        if _is_outer(column, 1) and _is_outer(row, 0):
+            return call("outer", column.children[0], row.children[1])
+    return call("mul", a, b)
+
+
+def _is_outer(item: Expr, ones: int) -> bool:
+    """Whether an expression is an outer product with ones in one place."""
+    if not isinstance(item, Apply) or item.op != "outer":
+        return False
+    part = item.args[ones]
+    return isinstance(part, Broadcast) and part.arg == _ONE
+
+
 def _power(a: Expr, b: Expr) -> Expr:
     return call("mul", a, a) if b == Const(Fraction(2)) else call("pow", a, b)
 
@@ -151,7 +171,7 @@ _ALIKE = (
 )
 
 _FUNCTIONS: dict[str, Row] = {
-    **{name: _named(op) for name, op in {"mul": "mul", "multiply": "mul"}.items()},
+    **dict.fromkeys(("mul", "multiply"), _pointwise(_multiplied, 2)),
     **{name: _named(name) for name in _ALIKE},
     "add": _scaled_sum(1),
     "sub": _scaled_sum(-1),
@@ -168,6 +188,7 @@ _FUNCTIONS: dict[str, Row] = {
     "minimum": _named("min"),
     "softplus": _function(_softplus),
     "elu": _function(_elu),
+    "celu": _function(_celu),
     "gelu": _function(_gelu),
     "leaky_relu": _function(lambda x, slope=_SLOPE: _positive(x, x, slope * x)),
     "hardtanh": _function(_hardtanh),
@@ -433,15 +454,7 @@ _LAYOUT: dict[str, Row] = {
     "copy": _copied,
     "fill": lambda space, x, value: _copied(space, x, value),
     "zero": lambda space, x: _copied(space, x, 0),
-    "zeros_like": lambda space, x, **o: each(x, lambda i: _filled(i, 0)),
-    "ones_like": lambda space, x, **o: each(x, lambda i: _filled(i, 1)),
-    "full_like": lambda space, x, v, **o: each(x, lambda i: _filled(i, scalar(space, v))),
 }
-
-
-def _filled(item: Expr, value: Any) -> Expr:
-    made = value if isinstance(value, Expr) else number(Fraction(value))
-    return Broadcast(made, item.shape) if item.shape else made
 
 
 TABLE: dict[str, Row] = {**_FUNCTIONS, **_PRODUCTS, **_REDUCTIONS, **_LAYOUT}

@@ -341,7 +341,8 @@ class _Probe:
     def _verified(self, calling: Calling) -> Calling:
         """The convention, where it is right. Raises what speaks against it."""
         module, x = self.module, self.x
-        output, states = calling.run(module, x, self._start(calling))
+        calling.run(module, x, self._start(calling))
+        output, states = calling.run(module, x, self._drawn(calling))
         if self.layout is not Layout.STEP and output.shape[:2] != x.shape[:2]:
             output, calling = self._last(calling, x)
         if output.shape[:2] != x.shape[:2]:
@@ -352,18 +353,27 @@ class _Probe:
             self._confined(calling, output, t)
         return calling
 
+    def _drawn(self, calling: Calling) -> list[Tensor] | None:
+        """States that are not special, where states can be given: from 0 some cells never move."""
+        if not calling.recurrent:
+            return None
+        start = self._start(calling)
+        found = calling(self.module, calling.arranged(self.x[:1]), start)[1]
+        generator = torch.Generator().manual_seed(7)
+        return [torch.randn(s.shape, generator=generator, dtype=s.dtype) for s in found]
+
     def _last(self, calling: Calling, x: Tensor) -> tuple[Tensor, Calling]:
         """A module that gives its last output alone, run on ever longer sequences."""
         calling = replace(calling, last_only=True)
         outputs = [
-            calling.run(self.module, x[: t + 1], self._start(calling))[0] for t in range(_STEPS)
+            calling.run(self.module, x[: t + 1], self._drawn(calling))[0] for t in range(_STEPS)
         ]
         return torch.cat(outputs), calling
 
     def _continues(self, calling: Calling, output: Tensor, states: list[Tensor]) -> None:
         """A sequence cut in two gives what the whole gives, and its state has a part in that."""
         module, x = self.module, self.x
-        _, middle = calling.run(module, x[:2], self._start(calling))
+        _, middle = calling.run(module, x[:2], self._drawn(calling))
         two, last = calling.run(module, x[2:], middle)
         whole = output if not calling.last_only else output[-1:]
         if not _close(two, whole[-len(two) :]):
@@ -380,7 +390,7 @@ class _Probe:
         """A change at one step of one row reaches that row alone, from that step on."""
         x = self.x.clone()
         x[t, 1] = self.moved[t, 1]
-        start = self._start(calling)
+        start = self._drawn(calling)
         if calling.last_only:
             changed = torch.cat(
                 [calling.run(self.module, x[: s + 1], start)[0] for s in range(_STEPS)]

@@ -82,7 +82,10 @@ def _item(space: Products, runs: Sequence[Tensor], target: Shape) -> Expr:
         value = space.sizes.real(firsts)
         return Broadcast(value, target) if target else value
     if len(target) == 2 and target[0] == target[1] and firsts[0]:
-        eyes = [first * torch.eye(len(run)) for run, first in zip(runs, firsts, strict=True)]
+        eyes = [
+            first * torch.eye(len(run), dtype=run.dtype)
+            for run, first in zip(runs, firsts, strict=True)
+        ]
         if all(bool((run == eye).all()) for run, eye in zip(runs, eyes, strict=True)):
             identity = Identity(target[0])
             return identity if set(firsts) == {1.0} else space.sizes.real(firsts) * identity

@@ -17,7 +17,7 @@ from gatec.equivalence.modules.contract import Products
 from gatec.equivalence.modules.merge import Graph, MergedCall, MergedLeaf
 from gatec.equivalence.modules.record import Place, TensorId, Untraceable
 from gatec.equivalence.modules.symbolic import Items, Symbolic, array, lists, units
-from gatec.equivalence.modules.views import COPIES, VIEWS, View
+from gatec.equivalence.modules.views import COPIES, RESHAPED, VIEWS, View
 from gatec.expr import Expr, Ref
 
 
@@ -135,6 +135,8 @@ class _Interpreter:
 
     def _view(self, name: str, call: MergedCall) -> None:
         base, *rest = call.args
+        if name in RESHAPED:  # -1 is not a size: the result's own are
+            rest = [self.graph.shapes[call.results.number]]
         memory = self._memory(base.number)
         views = VIEWS[name](self.space, memory.read(self.space), *rest, **call.kwargs)
         results = call.results if isinstance(views, list) else [call.results]

@@ -89,6 +89,14 @@ _HERE = os.path.dirname(__file__)
 # Options of operations that say how numbers are stored.
 _STORAGE = frozenset({"dtype", "device", "layout", "pin_memory", "memory_format", "generator"})
 _READS = ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select")
+# Operations that look at the shape of their operand alone.
+_SHAPES = frozenset(
+    f"{which}{kind}"
+    for which, kind in [
+        *(("new_", kind) for kind in ("empty", "zeros", "ones", "full", "empty_strided")),
+        *((kind, "_like") for kind in ("empty", "zeros", "ones", "full")),
+    ]
+)
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -129,8 +137,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         numbered = self._replaced(args), self._replaced(dict(kwargs))
-        depends = any(_storage(self._alive[n]) in self._dependent for n in _numbers(numbered))
         name = func.name().removeprefix("aten::")
+        depends = name.split(".")[0] not in _SHAPES and any(
+            _storage(self._alive[n]) in self._dependent for n in _numbers(numbered)
+        )
         if depends and name.split(".")[0] in _READS:
             raise Untraceable("which operations it runs depends on the values of its tensors")
         if torch.Tag.nondeterministic_seeded in func.tags:

@@ -40,7 +40,8 @@ class Sample:
     """A module at random parameters, and what it gave for a random sequence.
 
     x (T, B, units), outputs (T, B, units); gradients of a random linear function of the outputs
-    with respect to x and the parameters, by name. `start` are the states that were given.
+    with respect to x and the parameters, by name. `start` are the states that were given, None
+    where it started from its own.
     """
 
     module: nn.Module
@@ -53,8 +54,23 @@ class Sample:
     grads: Mapping[str, Tensor]
 
 
-def sample(made: Constructor, calling: Calling, seed: int, rows: int = _ROWS) -> Sample:
-    """Run a module from its initial states."""
+def sample(
+    made: Constructor, calling: Calling, seed: int, rows: int = _ROWS, *, anywhere: bool = False
+) -> Sample:
+    """Run a module over as many steps as its values stay finite for.
+
+    It starts from its own initial states; with `anywhere` from random ones where it takes any.
+    """
+    for steps in (_STEPS, 2, 1):
+        found = _sample(made, calling, seed, rows, steps, anywhere and calling.recurrent)
+        if torch.isfinite(found.outputs).all():
+            break
+    return found
+
+
+def _sample(
+    made: Constructor, calling: Calling, seed: int, rows: int, steps: int, anywhere: bool
+) -> Sample:
     values = example(made)
     module = made.build(values)
     draw(module, seed)
@@ -63,11 +79,14 @@ def sample(made: Constructor, calling: Calling, seed: int, rows: int = _ROWS) ->
     def drawn(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-    x = drawn(_STEPS, rows, values.sizes[calling.size]).requires_grad_()
+    x = drawn(steps, rows, values.sizes[calling.size]).requires_grad_()
     start = calling.zeros(values.sizes, rows)
     with quiet(), torch.enable_grad():
+        if anywhere:
+            shapes = [s.shape for s in calling(module, calling.arranged(x[:1]), start)[1]]
+            start = [drawn(*shape) for shape in shapes]
         if calling.last_only:
-            parts = [calling.run(module, x[: t + 1], start)[0] for t in range(_STEPS)]
+            parts = [calling.run(module, x[: t + 1], start)[0] for t in range(steps)]
             outputs = torch.cat(parts)
         else:
             outputs = calling.run(module, x, start)[0]
@@ -82,7 +101,8 @@ def sample(made: Constructor, calling: Calling, seed: int, rows: int = _ROWS) ->
         for (name, p), g in zip(params.items(), found[1:], strict=True)
     }
     grad_x = torch.zeros_like(x) if found[0] is None else found[0]
-    return Sample(module, values, x.detach(), start, weights, outputs.detach(), grad_x, grads)
+    given = start if anywhere else None
+    return Sample(module, values, x.detach(), given, weights, outputs.detach(), grad_x, grads)
 
 
 # --- The cell that was read -----------------------------------------------------------------------
@@ -102,7 +122,7 @@ def params(traced: Traced, given: Mapping[str, Tensor], values: Values) -> dict[
 def run(
     traced: Traced, cell: Cell, sample: Sample, *, keep: bool = False
 ) -> tuple[Runner, Run, list[Array]]:
-    """The cell on the sequence of a sample, from the cell's initial states."""
+    """The cell on the sequence of a sample, from the states that the module started from."""
     runner = Runner(delay(cell))
     tensors = dict(sample.module.named_parameters()) | dict(sample.module.named_buffers())
     x = [step.numpy() for step in sample.x]
@@ -111,7 +131,7 @@ def run(
         sample.values.sizes,
         params(traced, tensors, sample.values),
         {cell.inputs[0].name: x},
-        {},
+        {name: s.numpy() for name, s in traced.start(sample.start).items()} if sample.start else {},
         steps=len(x),
         keep=keep,
     )
@@ -153,6 +173,12 @@ def distance(one: Array, other: Array) -> float:
     size = max(float(np.abs(other).max(initial=0.0)), 1e-300)
     found = float(np.abs(one - other).max(initial=0.0)) / size
     return found if np.isfinite(found) else float("inf")
+
+
+def outputs_agree(traced: Traced, given: Sample) -> bool:
+    """Whether the cell that was read gives the outputs of the module."""
+    outputs = np.asarray(run(traced, traced.cell, given)[2])
+    return distance(outputs, given.outputs.numpy()) < _EXACT
 
 
 def gradients_agree(traced: Traced, given: Sample) -> bool:

@@ -35,19 +35,43 @@ _TABLE = (
 
 
 @dataclass(frozen=True)
+class Slot:
+    """Where a state of the cell is in the states of a module.
+
+    tensor  the number of the tensor
+    index   along each of its axes: an entry, or None for the batch and the units
+    batch   the axis of the batch, once the entries are taken
+    """
+
+    tensor: int
+    index: tuple[int | None, ...]
+    batch: int
+
+    def of(self, states: Sequence[Tensor]) -> Tensor:
+        found = states[self.tensor][tuple(slice(None) if i is None else i for i in self.index)]
+        return found.movedim(self.batch, 0)
+
+
+@dataclass(frozen=True)
 class Traced:
     """A module as a cell.
 
     cell       its equations, over blocks of its parameters
     blocks     which rows and columns of which parameter each parameter of the cell is
     constants  parameters of the cell that are numbers of the constructor
-    states     the cell's state for each entry of the states of the module, in order
+    states     the cell's states, in the order of the entries of the module's
+    slots      where each of them is in the module's
     """
 
     cell: Cell
     blocks: Mapping[str, cells.Block]
     constants: frozenset[str]
     states: tuple[str, ...]
+    slots: tuple[Slot, ...] = ()
+
+    def start(self, given: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The cell's states (B, *units) from those of the module."""
+        return {name: slot.of(given) for name, slot in zip(self.states, self.slots, strict=True)}
 
 
 def traced(made: Constructor, calling: Calling) -> Traced:
@@ -245,7 +269,19 @@ class _Assembly:
             raise Untraceable(str(error)) from None
         blocks = {block.name: block for block in made}
         cell, states = _with_states_named(cell, tuple(updates))
-        return Traced(cell, blocks, constants & set(blocks), states)
+        return Traced(cell, blocks, constants & set(blocks), states, tuple(self._slots()))
+
+    def _slots(self) -> Iterator[Slot]:
+        """Where the states are, in the order of their entries."""
+        for number, (_, value) in enumerate(self.state_items):
+            for entry, _ in _entries(value):
+                left = iter(entry)
+                index = tuple(
+                    0 if not axis else next(left) if isinstance(axis[0], Items) else None
+                    for axis in value.axes
+                )
+                kept = [axis for axis, i in zip(value.axes, index, strict=True) if i is None]
+                yield Slot(number, index, kept.index((Batch(),)))
 
 
 def _with_states_named(cell: Cell, states: tuple[str, ...]) -> tuple[Cell, tuple[str, ...]]:

@@ -141,8 +141,9 @@ def _alias(space: Products, x: Symbolic, *more: Any, **options: Any) -> View:
     return View(lambda s, v: v, lambda s, v, new: new)
 
 
+RESHAPED = ("view", "_unsafe_view", "reshape", "_reshape_alias")
 VIEWS: dict[str, Row] = {
-    **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias"), _reshaped),
+    **dict.fromkeys(RESHAPED, _reshaped),
     **dict.fromkeys(("t", "transpose"), _transposed),
     "permute": _permute,
     "select": _selected,
@@ -158,4 +159,4 @@ VIEWS: dict[str, Row] = {
 # Results of these are tensors of their own, made as a view is read.
 COPIES = {"unsafe_split": "split", "unsafe_split_with_sizes": "split", "unsafe_chunk": "chunk"}
 
-__all__ = ["COPIES", "VIEWS", "View"]
+__all__ = ["COPIES", "RESHAPED", "VIEWS", "View"]
