@@ -40,8 +40,8 @@ class Replay:
         self.laws, self.algebra = laws, laws.algebra
         self.equations: dict[Expr, Expr] = {e.ref: e.value for e in equations.ordered}
         self.count = len(steps)
-        # What each step is about, and what it makes of that.
-        self._rules: dict[Term, Expr] = {}
+        # What each step is about, how often that is in its left side, and its right side.
+        self._rules: dict[Term, tuple[Fraction, Expr]] = {}
         self._values: dict[Expr, Sum] = {}
         self._rewriting: set[Term] = set()
         self._rewritten: dict[Term, Sum] = {}
@@ -116,9 +116,10 @@ class Replay:
             if term in self._rewriting:
                 raise Refused("the steps go round in a circle")
             self._rewriting.add(term)
-            found = yield self._rules[term]
+            count, after = self._rules[term]
+            made = yield after
             self._rewriting.discard(term)
-            self._rewritten[term] = found
+            found = self._rewritten[term] = scaled(made, 1 / count)
         return found
 
     def _sum(self, expr: Expr, parts: dict[Expr, Sum]) -> Sum:
@@ -173,9 +174,9 @@ class Replay:
         if value == self.algebra.value(step.after):
             return  # arithmetic, for the reader
         ((term, count),) = value.items() if len(value) == 1 else (((), Fraction(0)),)
-        if count != 1 or not term:
+        if not term:
             raise Refused("a step is about more than one product")
-        self._rules.setdefault(term, step.after)
+        self._rules.setdefault(term, (count, step.after))
 
 
 def _is_sum(node: Expr) -> bool:
