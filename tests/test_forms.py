@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from meaning import cell, means, sigmoid
 
+from gatec import source
 from gatec.errors import GatecError, render
+from gatec.parse import parse
+from gatec.resolve import resolve
 
 tanh = np.tanh
 
@@ -88,3 +91,73 @@ def test_gain_and_bias_of_a_normalisation_are_vectors():
             rf"h_t = \tanh(LN(W x_t + U h_{{t-1}}{separator} \boldsymbol\alpha, \boldsymbol\beta))"
         )
         means(text, step, {"W": "h,x", "U": "h,h", "alpha": "h", "beta": "h"})
+
+
+# --- what documents say about themselves ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        r"\(\phi(z) = \tanh(z)\)",
+        r"\(\phi = \tanh\)",
+        r"\(\phi(\cdot) = \tanh(\cdot)\)",
+        "% gate: function \\phi = tanh\n",
+        "%%gate: function \\phi = tanh\n",
+    ],
+)
+def test_a_function_defined_in_prose(said):
+    def step(p, x, s):
+        return {"h": tanh(p.W @ x.x + p.U @ s.h)}
+
+    text = rf"""Here
+    {said} stands for it. \[ h_t = \phi(W x_t + U h_{{t-1}}) \]"""
+    means(text, step, {"W": "h,x", "U": "h,h"}, name="spec.tex")
+
+
+def test_a_function_that_is_not_defined_in_prose():
+    (found,) = refused(r"$$h_t = \phi(W x_t + U h_{t-1})$$", "spec.md")
+    assert found.code == "E0204" and r"$\phi(z) = \tanh(z)$" in found.hint
+
+
+def test_declarations_in_comments_of_latex():
+    text = r"""
+    % cell Leaky
+    % gate: const \gamma = 0.5
+    % gate: output h
+    % the output h of the layer
+    \[ h_t = \gamma h_{t-1} + o_t \]  \[ o_t = V x_t \]
+    """
+    found = cell(text, "spec.tex")
+    assert (found.name, found.output) == ("Leaky", "h")
+    assert [c.name for c in found.constants] == ["gamma_"]
+
+
+def test_a_marked_piece_of_latex():
+    assert cell("% cell Elman\nh_t = \\tanh(W x_t + U h_{t-1})", "spec.tex").name == "Elman"
+
+
+# --- the output -----------------------------------------------------------------------------------
+
+
+def warned(text, name="spec.gate"):
+    (document,) = source.read_text(text, name)
+    return [(w.code, w.hint) for w in resolve(parse(document)).warnings]
+
+
+GATE_LAST = r"h_t = o_t \odot \tanh(W x_t + U h_{t-1})", r"o_t = \sigma(V x_t)"
+
+
+def test_a_last_equation_that_may_not_be_the_output():
+    """Goodfellow et al., Deep Learning, 10.43 and 10.44: the output gate comes after its use."""
+    ((code, hint),) = warned("\n".join(GATE_LAST))
+    assert code == "E0216" and "`output h`" in hint
+    ((code, hint),) = warned("\n".join(f"$${line}$$" for line in GATE_LAST), "spec.md")
+    assert code == "E0216" and "gate block" in hint
+
+
+@pytest.mark.parametrize(
+    "lines", [(*GATE_LAST, "output h"), (*GATE_LAST, "output o"), GATE_LAST[::-1]]
+)
+def test_an_output_that_is_said_or_clear(lines):
+    assert warned("\n".join(lines)) == []

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from lark import Token
+
 from gatec.errors import GatecError
 from gatec.parse.juxtapose import Juxtaposer
 from gatec.parse.tree import make_function
 from gatec.syntax import Bracket, Function, Node, Run, Symbol, single
 
+_DOT = ["LPAR", "DOT", "RPAR"]
+
 
 def function(left: Node, right: Node, probe: Juxtaposer) -> Function | None:
     """The function that an equation defines, if it does."""
     return _applied(left, right, probe) or _alias(left, right, probe)
+
+
+def without_dots(tokens: Sequence[Token]) -> Sequence[Token]:
+    """`\\phi(\\cdot) = \\tanh(\\cdot)` as `\\phi = \\tanh`; other statements as they are."""
+    kinds = [token.type for token in tokens]
+    if kinds.count("EQUALS") != 1:
+        return tokens
+    middle = kinds.index("EQUALS")
+    if kinds[middle - len(_DOT) : middle] != _DOT or kinds[-len(_DOT) :] != _DOT:
+        return tokens
+    return [*tokens[: middle - len(_DOT)], *tokens[middle : -len(_DOT)]]
 
 
 def _applied(left: Node, right: Node, probe: Juxtaposer) -> Function | None:

@@ -136,10 +136,10 @@ def _wrap(node: Node, around: list[Node]) -> Node:
 
 
 class Juxtaposer:
-    """Rewrites trees; collects the errors it finds."""
+    """Rewrites trees; collects the errors it finds. `prose`: the text has formulas, not lines."""
 
-    def __init__(self, names: Names) -> None:
-        self.names = names
+    def __init__(self, names: Names, *, prose: bool = False) -> None:
+        self.names, self.prose = names, prose
         self.diagnostics: list[Diagnostic] = []
         self._unknown: set[Key] = set()  # functions that were reported
 
@@ -285,15 +285,17 @@ class Juxtaposer:
         known = [*map(str, self.names.functions), *FUNCTIONS]
         word = symbol.key.base.lower()
         near = nearest(word, known) if len(self._unknown) < 50 else None
-        line = f"function {_spelled(symbol)} = tanh"
+        spelled = _spelled(symbol)
+        line = f"${spelled}(z) = \\tanh(z)$" if self.prose else f"function {spelled} = tanh"
+        kind = "formula" if self.prose else "line"
         self.diagnostics.append(
             Diagnostic(
                 "E0204",
                 f"'{symbol.key}' is applied like a function, but is none that gatec knows",
                 symbol.span,
-                f"did you mean '{near}'? To define it, add a line: {line}"
+                f"did you mean '{near}'? To define it, add a {kind}: {line}"
                 if near
-                else f"define it in a line of its own: {line}",
+                else f"define it in a {kind} of its own: {line}",
             )
         )
 

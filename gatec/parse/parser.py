@@ -14,6 +14,7 @@ from gatec.parse import brackets, complaints, definitions, scripts
 from gatec.parse.juxtapose import Juxtaposer, Names
 from gatec.parse.lexer import Lexer
 from gatec.parse.regions import regions
+from gatec.parse.spaces import UNKNOWN
 from gatec.parse.statements import Statement, split
 from gatec.parse.suggest import nearest
 from gatec.parse.tree import parse as parse_tokens
@@ -65,6 +66,7 @@ class Parser:
         self.declarations: list[Declaration] = []
         self.functions: list[Function] = []
         self.broken: set[Key] = set()
+        self.ranks: dict[Key, int] = {}
 
     def module(self) -> Module:
         found = list(itertools.islice(self._statements(), MAX_EQUATIONS + 1))
@@ -88,6 +90,7 @@ class Parser:
             self.strict,
             self.document.comments,
             frozenset(self.broken),
+            tuple(self.ranks.items()),
         )
 
     # --- statements -----------------------------------------------------------------------------
@@ -124,13 +127,16 @@ class Parser:
         """What the grammar makes of a statement: the sides of its equations, or a declaration."""
         statement = found.statement
         span = statement.span
+        if statement.rank is not None:
+            self._note_space(statement)
+            return ()
         if not (statement.has_equals or statement.is_declaration or found.damage):
             if statement.tex:
                 self._pass_over(span, "it has no '='")
             else:
                 self._missing_equals(statement)
             return ()
-        tokens = brackets.bars(statement.tokens)
+        tokens = brackets.bars(definitions.without_dots(statement.tokens))
         try:
             wrong = found.damage or complaints.strange(tokens, span.source)
             wrong = wrong or brackets.wrong(tokens, span.source)
@@ -147,6 +153,14 @@ class Parser:
         else:
             return self._chain(parsed, found)
         return ()
+
+    def _note_space(self, statement: Statement) -> None:
+        """`W_f \\in \\mathbb{R}^{d \\times h}`: a hint where nothing else says what W_f is."""
+        for name in self._left_names(statement)[:1]:
+            rank = statement.rank
+            if name.time is None and rank is not None and rank != UNKNOWN:
+                self.ranks.setdefault(name.key, rank)
+        self._pass_over(statement.span, "it says what the name is")
 
     def _missing_equals(self, statement: Statement) -> None:
         wrong = brackets.wrong(brackets.bars(statement.tokens), statement.span.source)
@@ -228,7 +242,7 @@ class Parser:
             else:
                 self.functions.append(replace(made, span=each.found.statement.span))
         self._check_functions()
-        rewriter = Juxtaposer(self._names(kept, probe))
+        rewriter = Juxtaposer(self._names(kept, probe), prose=not self.strict)
         equations = [self._equation(each, rewriter) for each in kept]
         self.functions = [
             replace(function, body=rewriter.rewrite(function.body)) for function in self.functions

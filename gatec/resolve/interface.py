@@ -12,6 +12,8 @@ from gatec.resolve.quantities import INPUT_LETTERS, Quantity, Table
 from gatec.resolve.typed import nodes
 from gatec.syntax import Key
 
+_WHERE = "; such a line stands in a fenced gate block, in LaTeX in a comment: % gate: output h"
+
 
 class Interface:
     """What a cell shows outside. `report` is told every error and warning."""
@@ -115,6 +117,7 @@ class Interface:
                 self._unused(quantity, "the input")
         if complete:
             self._check_recurrent()
+            self._warn_output()
         self._warn_inputs()
 
     def _check_recurrent(self) -> None:
@@ -152,6 +155,33 @@ class Interface:
                         severity="warning",
                     )
                 )
+
+    def _warn_output(self) -> None:
+        """The last equation may be a gate's: say so where the rest of the cell is made of it."""
+        output = self.output
+        if output is None or self.declared.output is not None:
+            return
+        read = {
+            id(node.data[0])
+            for entry in self.entries
+            if entry.quantity is not output
+            for node in nodes(entry.value)
+            if node.kind == "ref" and node.data[1] == 0
+        }
+        if id(output) not in read:
+            return
+        ends = [e.quantity for e in self.entries if e.quantity.timed and id(e.quantity) not in read]
+        if ends:
+            self.report(
+                Diagnostic(
+                    "E0216",
+                    f"the output is '{output.key}', which the last equation computes",
+                    output.span,
+                    f"`output {ends[-1].key}` makes it '{ends[-1].key}'; `output {output.key}` "
+                    "confirms it" + ("" if self.table.module.strict else _WHERE),
+                    severity="warning",
+                )
+            )
 
     # --- what serves nothing ----------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ def read_math(source: Source, kind: str) -> Reading:
     """
     if kind == "tex":
         hidden, asides = Ranges(), Ranges()
-        items: list[Formula | Marker] = list(tex.prepare(source, source.text, hidden, asides))
+        items: list[Formula | Marker] = tex.prepare(source, source.text, hidden, asides)
         diagnostics: list[Diagnostic] = []
         rst = False
     else:
@@ -53,12 +53,12 @@ def read_math(source: Source, kind: str) -> Reading:
         raise GatecError(diagnostics)
     items = [
         replace(item, aside=True)
-        if isinstance(item, Formula) and item.style is Style.TEX and item.span.start in asides
+        if isinstance(item, Formula) and _is_tex(item) and item.span.start in asides
         else item
         for item in items
     ]
-    if not items:
-        items = _bare(source, hidden, kind)
+    if not items or (kind == "tex" and not any(_is_tex(item) for item in items)):
+        items += _bare(source, hidden, kind)
     if macros:
         items = [piece for item in items for piece in _without(item, definitions)]
     items.sort(key=_place)
@@ -78,6 +78,10 @@ def _bare(source: Source, hidden: Ranges, kind: str) -> list[Formula | Marker]:
         return gate_items(source, 0, len(text))
     # A piece of LaTeX that another file puts between its delimiters.
     return [] if _PREAMBLE.search(text) else [Formula(source.span(0, len(text)), Style.TEX)]
+
+
+def _is_tex(item: Formula | Marker) -> bool:
+    return isinstance(item, Formula) and item.style is Style.TEX
 
 
 def _place(item: Formula | Marker) -> tuple[int, int]:

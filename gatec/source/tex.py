@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gatec.errors import Source
-from gatec.source.document import Marker
+from gatec.source.document import Formula, Marker, Style
 from gatec.source.finder import Next, Ranges, environments, partners
 
 Macro = tuple[str, int, str]
@@ -18,14 +18,16 @@ _ASIDE = frozenset(["remark", "note", "exercise", "problem", "quote", "quotation
 # An escaped character is skipped: `\%` starts no comment, `\\%` does.
 _COMMENT = re.compile(r"\\.|%([^\n]*)", re.DOTALL)
 _CELL = re.compile(r"%*[ \t]*cell[ \t]+(\S+)[ \t]*$")
+_LINE = re.compile(r"%*[ \t]*gate:[ \t]*(\S.*)$")
 
 
-def prepare(source: Source, text: str, hidden: Ranges, asides: Ranges) -> list[Marker]:
-    """Hide what is no text of a `.tex` file, note its asides, and give its cell markers.
+def prepare(source: Source, text: str, hidden: Ranges, asides: Ranges) -> list[Formula | Marker]:
+    """Hide what is no text of a `.tex` file and note its asides.
 
+    Returns what its comments say to gatec: `% cell NAME`, and lines such as `% gate: output h`.
     `text` is the source's text, or as much of it as is LaTeX with the rest as spaces.
     """
-    markers = []
+    found: list[Formula | Marker] = []
     for match in _COMMENT.finditer(text):
         comment = match.group(1)
         if comment is not None:
@@ -34,7 +36,12 @@ def prepare(source: Source, text: str, hidden: Ranges, asides: Ranges) -> list[M
             if named:
                 start = match.start(1) + named.start(1)
                 span = source.span(start, start + len(named[1]))
-                markers.append(Marker(named.group(1), span, start))
+                found.append(Marker(named.group(1), span, start))
+            line = _LINE.match(comment)
+            if line:
+                start = match.start(1)
+                span = source.span(start + line.start(1), start + line.end(1))
+                found.append(Formula(span, Style.GATE))
     _hide_verb(text, hidden)
     ends, _ = environments(hidden.blank(text))
     for start, end in ends.items():
@@ -54,7 +61,7 @@ def prepare(source: Source, text: str, hidden: Ranges, asides: Ranges) -> list[M
     for match in re.finditer(r"\\(?:footnote|marginpar|todo)\s{0,3}(?=\{)", text):
         braces = partners(text) if braces is None else braces
         asides.add(match.start(), braces.get(match.end(), match.end()))
-    return markers
+    return found
 
 
 def _hide_verb(text: str, hidden: Ranges) -> None:
