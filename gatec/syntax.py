@@ -245,6 +245,8 @@ class Module:
     comments: tuple[str, ...] = ()
     # Names whose equations do not parse: nobody should miss them.
     broken: frozenset[Key] = frozenset()
+    # What the text says of names by their spaces: (name, how many sizes).
+    ranks: tuple[tuple[Key, int], ...] = ()
 
 
 def single(node: Node) -> Node:

@@ -83,6 +83,7 @@ def _joining(tokens: Sequence[Token]) -> set[int]:
     """The places of double bars between the items of a bracket: one alone, or several in [ ]."""
     found: set[int] = set()
     levels: list[tuple[str, list[int]]] = [("", [])]
+    opened = 0  # by `\left`: the next bar closes it
     for index, token in enumerate(tokens):
         kind = token.type
         if kind in CLOSERS:
@@ -96,8 +97,13 @@ def _joining(tokens: Sequence[Token]) -> set[int]:
                 and all(tokens[place - 1].type in _VALUE_ENDS for place in places)
             ):
                 found.update(places)
+        elif kind == "BAR_OPEN" and token == "‖":
+            opened += 1
         elif kind == "BAR" and token == "‖":
-            levels[-1][1].append(index)
+            if opened:
+                opened -= 1
+            else:
+                levels[-1][1].append(index)
     return found
 
 

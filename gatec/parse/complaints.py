@@ -31,7 +31,8 @@ def unexpected(
     previous = tokens[position - 1] if position else None
     token = tokens[position] if position < len(tokens) else None
     place = token or previous
-    assert place is not None
+    if place is None:
+        return Diagnostic("E0106", "an expression is missing", source.span(0, 0))
     span = source.span(place.start_pos or 0, max(place.end_pos or 0, (place.start_pos or 0) + 1))
     if "NAME" in accepts:
         what = "write what it applies to, or remove it"

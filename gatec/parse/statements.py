@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lark import Token
 
 from gatec.errors import Source, Span
-from gatec.parse import environments
+from gatec.parse import environments, spaces
 from gatec.parse.tokens import Failure, Whole, make, retyped
 from gatec.parse.vocabulary import (
     CLOSERS,
@@ -25,11 +25,15 @@ from gatec.parse.vocabulary import (
 
 @dataclass(frozen=True)
 class Statement:
-    """The tokens of one statement. `label` marks text that only annotates (dropped)."""
+    """The tokens of one statement.
+
+    `rank` is set where it is a name alone, of which the text says in what space it lives.
+    """
 
     tokens: tuple[Token, ...]
     span: Span
     tex: bool
+    rank: int | None = None
 
     @property
     def is_declaration(self) -> bool:
@@ -45,10 +49,14 @@ def split(tokens: list[Token], source: Source, failure: Failure, *, tex: bool) -
     tokens = environments.resolve(tokens, failure)
     statements = []
     for line in _Lines(tokens, tex).run():
-        for part in [line] if _declares(line, tex) else _clauses(line, tex):
-            made = _finish(part, source, tex)
-            if made is not None:
-                statements.append(made)
+        if _declares(line, tex):
+            statements += _finish(line, source, tex)
+            continue
+        clauses, members = _clauses(line, tex)
+        for clause in clauses:
+            statements += _finish(clause, source, tex)
+        for member, rank in members:
+            statements += [replace(s, rank=rank) for s in _finish(member, source, tex)]
     return statements
 
 
@@ -205,9 +213,17 @@ _JOINING_WORDS = frozenset(
 )
 
 
-def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
-    """Several equations on one line, and the annotations between them."""
-    pieces: list[tuple[str, Token | None, list[Token]]] = [("", None, [])]
+_Piece = tuple[str, Token | None, list[Token]]  # what separates it, the separator itself, the rest
+
+
+def _clauses(
+    line: Sequence[Token], tex: bool
+) -> tuple[list[list[Token]], list[tuple[list[Token], int]]]:
+    """The equations of a line without the annotations between them.
+
+    And the names that it says the space of, each with its rank.
+    """
+    pieces: list[_Piece] = [("", None, [])]
     depth = 0
     for token in line:
         kind = token.type
@@ -216,16 +232,19 @@ def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
         elif kind in OPENERS or kind.startswith("END_"):
             depth -= 1
         joins = kind == "NAME" and isinstance(token, Whole) and str(token).lower() in _JOINING_WORDS
-        if depth <= 0 and (kind in _SEPARATORS or joins):
+        member = kind == "UNKNOWN" and spaces.is_membership(token)
+        if depth <= 0 and (kind in _SEPARATORS or joins or member):
             if pieces[-1][2] or kind != "QUAD":
-                pieces.append(("WORDS" if joins else kind, token, []))
+                pieces.append(("IN" if member else "WORDS" if joins else kind, token, []))
             continue
         if kind != "QUAD":
             pieces[-1][2].append(token)
     clauses: list[list[Token]] = []
+    ranks = _members(pieces)
+    members = [(piece, ranks[i]) for i, (_, _, piece) in enumerate(pieces) if i in ranks]
     opened = False  # the last clause has its `=`
-    for separator, mark, piece in pieces:
-        if not piece:
+    for number, (separator, mark, piece) in enumerate(pieces):
+        if not piece or separator == "IN" or number in ranks:
             continue
         equation = any(token.type == "EQUALS" for token in piece)
         if not clauses:
@@ -246,7 +265,23 @@ def _clauses(line: Sequence[Token], tex: bool) -> list[list[Token]]:
         else:
             clauses[-1] += piece
         opened = opened or equation
-    return clauses
+    return clauses, members
+
+
+def _members(pieces: Sequence[_Piece]) -> dict[int, int]:
+    """The pieces that are names of which the line says the space, `a, b \\in …`: their ranks."""
+    found: dict[int, int] = {}
+    for number, (separator, _, space) in enumerate(pieces):
+        place = number - 1 if separator == "IN" else -1
+        while place >= 0 and place not in found and pieces[place][0] != "IN":
+            name = pieces[place][2]
+            named = not name or name[0].type in ("NAME", "ACCENT", "LBRACE")
+            if not named or any(token.type == "EQUALS" for token in name):
+                break
+            if name:
+                found[place] = spaces.rank(space)
+            place -= 1
+    return found
 
 
 def _goes_on(clause: Sequence[Token], piece: Sequence[Token], separator: str, opened: bool) -> bool:
@@ -268,17 +303,16 @@ def _is_number(piece: Sequence[Token]) -> bool:
     )
 
 
-def _finish(tokens: Sequence[Token], source: Source, tex: bool) -> Statement | None:
-    if not tokens:
-        return None
+def _finish(tokens: Sequence[Token], source: Source, tex: bool) -> list[Statement]:
+    """The statement of some tokens, if any of them means something."""
     tokens = list(tokens)
     while tokens and tokens[-1].type in ("PERIOD", "COMMA", "SEMICOLON", "QUAD"):
         tokens.pop()
     if not tokens:
-        return None
+        return []
     tokens = _declaration(tokens) if _declares(tokens, tex) else _conditions(tokens)
     span = source.span(tokens[0].start_pos or 0, max(token.end_pos or 0 for token in tokens))
-    return Statement(tuple(tokens), span, tex)
+    return [Statement(tuple(tokens), span, tex)]
 
 
 def _declaration(tokens: list[Token]) -> list[Token]:

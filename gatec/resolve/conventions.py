@@ -39,6 +39,7 @@ class Conventions:
     ) -> None:
         self.solver, self.equations, self.quantities = solver, equations, quantities
         self._rules: tuple[Callable[[], bool], ...] = (
+            self._said,
             self._inputs,
             self._scalar_factors,
             self._use,
@@ -108,7 +109,17 @@ class Conventions:
         quantity.rule = f"{quantity.rule}; {rule}" if quantity.kind == "input" else rule
         return True
 
-    # --- what the letters and the form say ------------------------------------------------------
+    # --- what the text, the letters and the form say --------------------------------------------------
+
+    def _said(self) -> bool:
+        if not self._first_time("said"):
+            return False
+        done = False
+        for quantity in self.quantities:
+            if quantity.said is not None:
+                word = ("scalar", "vector", "matrix")[quantity.said]
+                done |= self._assume(quantity, quantity.said, f"{word}: the text says its space")
+        return done
 
     def _inputs(self) -> bool:
         if not self._first_time("inputs"):

@@ -48,6 +48,7 @@ class Quantity:
     juxtaposed: bool = False
     used: bool = False
     timed: bool = False
+    said: int | None = None  # the rank that the text says: W \in \mathbb{R}^{d \times h}
     made: bool = False  # by gatec, not by the text: the whole of a stack
 
     @property
@@ -83,6 +84,7 @@ class Table:
         self.quantities: dict[Key, Quantity] = {}
         self.functions: dict[Key, Function] = {f.name.key: f for f in module.functions}
         self.definitions: list[Definition] = []
+        self.ranks = dict(module.ranks)
         self.initials: dict[Key, tuple[Node, Span]] = {}
         self.diagnostics: list[Diagnostic] = []
         self.passed_over: list[tuple[Equation, str]] = []

@@ -124,7 +124,8 @@ class References:
                     )
                 )
             rule = "it has no time index and no equation defines it"
-            quantity = Quantity(key, "param", symbol.span, rule=rule)
+            said = table.ranks.get(key)
+            quantity = Quantity(key, "param", symbol.span, rule=rule, said=said)
         table.quantities[key] = quantity
         return quantity, lag
 
