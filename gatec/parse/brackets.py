@@ -83,7 +83,7 @@ def _joining(tokens: Sequence[Token]) -> set[int]:
     """The places of double bars between the items of a bracket: one alone, or several in [ ]."""
     found: set[int] = set()
     levels: list[tuple[str, list[int]]] = [("", [])]
-    opened = 0  # by `\left`: the next bar closes it
+    opened = 0  # by `\left` or `\lVert`: the next bar closes it
     for index, token in enumerate(tokens):
         kind = token.type
         if kind in CLOSERS:
@@ -99,7 +99,7 @@ def _joining(tokens: Sequence[Token]) -> set[int]:
                 found.update(places)
         elif kind == "BAR_OPEN" and token == "‖":
             opened += 1
-        elif kind == "BAR" and token == "‖":
+        elif kind in ("BAR", "BAR_CLOSE") and token == "‖":
             if opened:
                 opened -= 1
             else:
