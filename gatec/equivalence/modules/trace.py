@@ -300,7 +300,9 @@ def _with_states_named(cell: Cell, states: tuple[str, ...]) -> tuple[Cell, tuple
     def rule(ref: Ref) -> Expr:
         return replace(ref, name=made[ref.name]) if ref.kind == "state" else ref
 
-    renamed = tuple(replace(state, name=made[state.name], symbol="") for state in cell.states)
+    renamed = tuple(
+        replace(state, name=made[state.name], symbol=made[state.name]) for state in cell.states
+    )
     return replace(mapped(cell, rule), states=renamed), tuple(made[name] for name in states)
 
 
