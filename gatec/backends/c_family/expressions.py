@@ -109,7 +109,8 @@ class Units:
             case Const():
                 return Code(number(expr.value), UNARY)
             case SizeValue():
-                return Code(f"(real){dim_text(expr.dim)}", UNARY)
+                size = str(expr.dim)
+                return Code(f"(real){size if size.isidentifier() else f'({size})'}", UNARY)
             case Identity():
                 one, other = (place(None, (at,), (Dim(),)) for at in index)
                 return Code(f"(real)({one} == {other})", UNARY)
