@@ -55,6 +55,13 @@ TEXTS = {
         h_t = LayerNorm(M_t q_t) / \max(|n_t^\top q_t|, 1)
         output h
     """,
+    # Sizes that are products and sums, as numbers (Ba et al., 2016: gates normalised as one).
+    "normed": r"""
+        cell Normed
+        \begin{pmatrix} f_t \\ i_t \\ g_t \end{pmatrix} = LayerNorm(W x_t + U h_{t-1})
+        s_t = LayerNorm([h_{t-1}; x_t])
+        h_t = \sigma(f_t) * h_{t-1} + \sigma(i_t) * tanh(g_t + V s_t)
+    """,
     # A matrix that reads another of its shape at other units than its own.
     "swap": r"""
         cell Swap
