@@ -345,3 +345,65 @@ def test_equations_in_any_order():
         "z_t = σ(W x_t)\nh_t = z_t ⊙ h_{t-1} + x̂_t\nx̂_t = V x_t\noutput h",
         "x̂_t = V x_t\nz_t = σ(W x_t)\nh_t = z_t ⊙ h_{t-1} + x̂_t",
     )
+
+
+# --- what the text says beside the equations ------------------------------------------------------
+
+
+def test_spaces_say_what_parameters_are():
+    text = r"""
+    $$h_t = A \odot h_{t-1} + B x_t + s_t w, \quad s_t = c^\top h_{t-1}$$
+    where $A, w \in \mathbb{R}^{N}$, $B \in \mathbb{R}^{N \times D}$, $c \in \mathbb R^N$.
+    """
+
+    def step(p, x, s):
+        return {"h": p.A * s.h + p.B @ x.x + (p.c @ s.h) * p.w, "s": p.c @ s.h}
+
+    means(text, step, {"A": "h", "B": "h,x", "w": "h", "c": "h"}, name="spec.md")
+    assert "space" in {p.name: p.rule for p in cell(text, "spec.md").params}["A"]
+
+
+@pytest.mark.parametrize(
+    "space", [r"\mathbb{R}^{h}", r"\mathbb R^h", "ℝ^{1 × h}", r"(0, 1)^h", r"\R^h"]
+)
+def test_spaces_of_values_are_annotations(space):
+    def step(p, x, s):
+        return {"h": tanh(p.W @ x.x + s.h)}
+
+    means(rf"h_t = \tanh(W x_t + h_{{t-1}}) \in {space}", step, {"W": "h,x"})
+    means(rf"$$h_t = \tanh(W x_t + h_{{t-1}}) \in {space}.$$", step, {"W": "h,x"}, name="a.md")
+
+
+def test_a_size_under_a_root():
+    """Beck et al., xLSTM, 2024: d is the number of units of the key."""
+
+    def step(p, x, s):
+        k, q = p.W_k @ x.x / np.sqrt(4), p.W_q @ x.x
+        return {"h": s.h + (q @ k / np.sqrt(4)) * k}
+
+    text = r"""
+    k_t = \frac{1}{\sqrt{d}} W_k x_t
+    q_t = W_q x_t
+    s_t = \frac{q_t^\top k_t}{\sqrt{d_k}}
+    h_t = h_{t-1} + s_t k_t
+    """
+    means(text, step, {"W_k": "h,x", "W_q": "h,x"})
+
+
+def test_a_declared_size_is_a_number():
+    def step(p, x, s):
+        return {"h": p.U @ (p.V @ x.x) / 7 + s.h}
+
+    text = "size k = 7\nparam U : n_h x k\nparam V : k x n_x\nh_t = \\frac{1}{k} U V x_t + h_{t-1}"
+    means(text, step, sizes={"hidden_size": 4, "input_size": 3, "k": 7})
+
+
+def test_several_names_for_one_value():
+    def step(p, x, s):
+        return {"h": 2 * tanh(p.W @ x.x) + s.h}
+
+    means("a_t = b_t = tanh(W x_t)\nh_t = a_t + b_t + h_{t-1}", step)
+    text = (
+        r"$$h_t = \sigma_f(W x_t) + \sigma_g(W x_t) + h_{t-1}$$ where $\sigma_f = \sigma_g = \tanh$"
+    )
+    means(text, step, {"W": "h,x"}, name="a.md")

@@ -266,6 +266,7 @@ class Juxtaposer:
             and isinstance(following, Symbol)
             and len(following.key.base) == 1
             and item.key not in self.names.defined
+            and self._is_difference(following)
         ):
             # \\Delta t is one name.
             key = replace(following.key, base=f"Delta_{following.key.base}")
@@ -277,6 +278,11 @@ class Juxtaposer:
         if isinstance(item, Symbol):
             return item, position + 1
         return self.rewrite(item), position + 1
+
+    def _is_difference(self, symbol: Symbol) -> bool:
+        """Whether `\\Delta x` is one name: of a small letter, or where the text defines it."""
+        key = replace(symbol.key, base=f"Delta_{symbol.key.base}")
+        return symbol.key.base.islower() or key in self.names.defined
 
     def _unknown_function(self, symbol: Symbol) -> None:
         if symbol.key in self._unknown:

@@ -210,11 +210,17 @@ class Parser:
             return ()
 
     def _chain(self, sides: list[Node], found: _Found) -> Sequence[_Sides]:
-        """`a = b = e`: two equations where b is a name, else the first right side counts."""
+        """`a = b = e`: an equation for each name, else the first right side counts."""
+        names, value = sides[:-1], sides[-1]
+        if all(isinstance(single(name), Symbol) for name in names):
+            # Each name has the value of the next, the last one that of the expression.
+            made = [_Sides(names[-1], value, found)]
+            alias = definitions.function(names[-1], value, Juxtaposer(Names(self.context.index)))
+            for name, following in zip(names[-2::-1], names[:0:-1], strict=True):
+                made.append(_Sides(name, value if alias else following, found))
+            return made
         if len(sides) == 2:
             return [_Sides(sides[0], sides[1], found)]
-        if isinstance(single(sides[1]), Symbol) and len(sides) == 3:
-            return [_Sides(sides[1], sides[2], found), _Sides(sides[0], sides[1], found)]
         if not found.statement.tex:
             self.diagnostics.append(
                 Diagnostic(

@@ -15,9 +15,11 @@ from gatec.expr import (
     Identity,
     Ref,
     Shape,
+    SizeValue,
     Slice,
     call,
 )
+from gatec.resolve.dimensions import dim
 from gatec.resolve.quantities import Quantity
 from gatec.resolve.typed import Typed
 from gatec.resolve.types import Solver
@@ -84,6 +86,8 @@ class Builder:
                 return self._reduction(node, args[0])
             case "identity":
                 return Identity(self.shape(node)[0], span)
+            case "size":
+                return self._size(node)
             case "ones":
                 return Broadcast(Const(Fraction(1)), self.shape(node), span)
             case "diag":
@@ -152,6 +156,13 @@ class Builder:
             )
             return args[0]
         return call(node.data, *args, span=node.span)
+
+    def _size(self, node: Typed) -> Expr:
+        found = dim(node, self.solver)
+        if isinstance(found, Diagnostic):
+            self.diagnostics.append(found)
+            return Const(Fraction(1), node.span)
+        return SizeValue(found, node.span)
 
     def _reduction(self, node: Typed, arg: Expr) -> Expr:
         if arg.rank == 0:

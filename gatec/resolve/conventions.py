@@ -109,7 +109,7 @@ class Conventions:
         quantity.rule = f"{quantity.rule}; {rule}" if quantity.kind == "input" else rule
         return True
 
-    # --- what the text, the letters and the form say --------------------------------------------------
+    # --- what the text, the letters and the form say ----------------------------------------------
 
     def _said(self) -> bool:
         if not self._first_time("said"):

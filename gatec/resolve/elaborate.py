@@ -6,12 +6,15 @@ kinds, `build.py` writes the IR.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from gatec.errors import Diagnostic, Span
 from gatec.parse.vocabulary import MAX_EXPONENT, MAX_POWER
 from gatec.resolve.calls import Calls, Scope
 from gatec.resolve.constants import PI
+from gatec.resolve.declarations import DeclaredSize
+from gatec.resolve.dimensions import Dimensions
 from gatec.resolve.quantities import Table
 from gatec.resolve.references import References
 from gatec.resolve.typed import Typed, constant, is_literal, mark_juxtaposed
@@ -42,9 +45,10 @@ _COMPARISONS = {"<": "lt", ">": "gt", "<=": "le", ">=": "ge", "==": "eq", "≤":
 class Elaborator:
     """Elaborates the right sides of a table's definitions."""
 
-    def __init__(self, table: Table, solver: Solver) -> None:
+    def __init__(self, table: Table, solver: Solver, sizes: Mapping[str, DeclaredSize]) -> None:
         self.table, self.solver = table, solver
         self.diagnostics: list[Diagnostic] = []
+        self.dimensions = Dimensions(table, sizes)
         self.references = References(table, self.diagnostics.append)
         self._calls = Calls(table, solver, self.node, self.diagnostics.append)
 
@@ -63,8 +67,11 @@ class Elaborator:
             case Product():
                 return self._product(node, scope)
             case Quotient():
+                before = self.dimensions.open
                 args = [self.node(node.numerator, scope), self.node(node.denominator, scope)]
-                return Typed("div", Type(), node.span, args)
+                made = Typed("div", Type(), node.span, args)
+                self.dimensions.bind(made, before)
+                return made
             case Power():
                 return self._power(node, scope)
             case Transpose():
@@ -100,7 +107,7 @@ class Elaborator:
         if symbol.time is None and symbol.key in scope:
             return scope[symbol.key]
         if not self.references.knows(symbol):
-            special = self._special(symbol)
+            special = self.dimensions.find(symbol) or self._special(symbol)
             if special is not None:
                 return special
         quantity, lag = self.references.find(symbol)
@@ -139,12 +146,16 @@ class Elaborator:
     # --- products and powers ----------------------------------------------------------------------
 
     def _product(self, node: Product, scope: Scope) -> Typed:
+        before = self.dimensions.open
         factors = [self.node(factor, scope) for factor in node.factors]
         if node.elementwise:
-            return Typed("mul", Type(), node.span, factors, data=node.circled)
-        for factor in factors:
-            mark_juxtaposed(factor)
-        return Typed("product", Type(), node.span, factors)
+            made = Typed("mul", Type(), node.span, factors, data=node.circled)
+        else:
+            for factor in factors:
+                mark_juxtaposed(factor)
+            made = Typed("product", Type(), node.span, factors)
+        self.dimensions.bind(made, before)
+        return made
 
     def _transpose(self, node: Transpose, scope: Scope) -> Typed:
         arg = self.node(node.arg, scope)

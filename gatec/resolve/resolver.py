@@ -36,7 +36,7 @@ class Resolver:
         """
         sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
         declared = self._collect()
-        entries, undefined = self._elaborate()
+        entries, undefined = self._elaborate(declared)
         if not self.table.definitions:
             self._nothing()
             return None
@@ -82,14 +82,15 @@ class Resolver:
         self.diagnostics += [*self.table.diagnostics, *declared.diagnostics]
         return declared
 
-    def _elaborate(self) -> tuple[list[Entry], bool]:
+    def _elaborate(self, declared: Declared) -> tuple[list[Entry], bool]:
         """The typed right sides, and whether a name in them is not defined."""
-        elaborator = Elaborator(self.table, self.solver)
+        elaborator = Elaborator(self.table, self.solver, declared.sizes)
         entries = [
             Entry(quantity, value, definition)
             for definition in list(self.table.definitions)
             for quantity, value in unstack(definition, self.table, elaborator, self.solver)
         ]
+        elaborator.dimensions.check(elaborator.diagnostics.append)
         self.diagnostics += elaborator.diagnostics
         return entries, bool(elaborator.references.undefined)
 

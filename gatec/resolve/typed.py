@@ -19,8 +19,8 @@ class Typed:
     """An operation over typed operands.
 
     kind: number, ref, neg, add, mul, div, pow, call, transpose, product, concat, norm, where,
-    compare, identity, ones, diag, part; after folding also scaled, matvec, matmul, outer, dot,
-    rows.
+    compare, identity, ones, size, diag, part; after folding also scaled, matvec, matmul, outer,
+    dot, rows.
     """
 
     kind: str
