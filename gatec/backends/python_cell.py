@@ -9,17 +9,14 @@ from gatec.backends.python_lines import statement
 from gatec.expr import Dim, Expr, Ref
 from gatec.ir import Equation, Phase, Program
 from gatec.ops import OPS
+from gatec.passes.common import all_names
 
 
 class Locals:
     """Names for what only the generated code has, apart from every name of the cell."""
 
     def __init__(self, program: Program) -> None:
-        self._taken = set(program.source.size_names) | {"input_size", "hidden_size"}
-        for cell in (program.source, program.plan):
-            groups = (cell.inputs, cell.states, cell.params, cell.equations)
-            self._taken |= {item.name for group in groups for item in group}
-            self._taken |= {item.name for item in (*cell.constants, *cell.sizes)}
+        self._taken = all_names(program.source) | all_names(program.plan)
         if program.backward is not None:
             self._taken |= {equation.name for equation in program.backward.equations}
         self._given: dict[str, str] = {}
