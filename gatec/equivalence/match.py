@@ -271,7 +271,9 @@ class _Attempt:
         gates = self.mine.gates(matcher.unknown)
         self.pieces = self._pieces(set(gates))
         self.gates = _soonest(self.pieces, gates)
-        self.targets = self.theirs.gates(matcher.known)
+        # A gate may be one without parameters, too, as tanh(c) is: those come last.
+        own = self.theirs.gates(matcher.known)
+        self.targets = list(dict.fromkeys([*own, *self.theirs.functions()]))
         self._gates_inside: dict[Expr, frozenset[Expr]] = {}
 
     def _pieces(self, gates: set[Expr]) -> list[Piece]:

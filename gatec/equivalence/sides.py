@@ -107,10 +107,14 @@ class Side:
 
     def gates(self, mine: frozenset[str]) -> list[Expr]:
         """Functions of values with parameters of their own, inner ones first."""
+        return [node for node in self.functions() if self._has_parameters(argument(node), mine)]
+
+    def functions(self) -> list[Expr]:
+        """Functions of values, unit by unit, inner ones first."""
         found: dict[Expr, None] = {}
         for result in self.results().values():
             for node in bottom_up(result):
-                if is_gate(node) and self._has_parameters(argument(node), mine):
+                if is_gate(node):
                     found.setdefault(node)
         return list(found)
 
