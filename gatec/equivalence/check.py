@@ -58,7 +58,7 @@ def check(
     if covers is None and covered is None:
         if not refuted:
             return Verdict(Kind.UNDECIDED, *names, basis="none", searched=_family(complete))
-        return _without_map(one, other, names, tries, complete)
+        return _without_map(one, other, names, tries, complete, hints)
     if covers is not None and covered is not None:
         kind = Kind.IDENTICAL if _is_identity(covers) else Kind.EQUAL
     else:
@@ -132,14 +132,19 @@ def _is_bijection(found: Found, mine: Cell, theirs: Cell) -> bool:
 
 
 def _without_map(
-    one: Cell, other: Cell, names: tuple[str, str], tries: int, complete: bool
+    one: Cell,
+    other: Cell,
+    names: tuple[str, str],
+    tries: int,
+    complete: bool,
+    hints: Hints | None,
 ) -> Verdict:
     """No map makes one cell the other: a limit perhaps, or no proof at all."""
     covers, tried = _covering(one, other, tries, limits=True)
     covered, tried_back = (None, True) if covers else _covering(other, one, tries, limits=True)
     searched = _family(complete and tried and tried_back)
     if covers is None and covered is None:
-        return _without_proof(one, other, names, searched)
+        return _without_proof(one, other, names, searched, hints)
     return Verdict(
         Kind.LIMIT_CASE,
         *names,
@@ -187,8 +192,9 @@ class _Way:
     maps: tuple[Found, ...]
 
     @classmethod
-    def of(cls, mine: Cell, theirs: Cell) -> _Way:
-        return cls(mine, theirs, tuple(candidates(mine, theirs)))
+    def of(cls, mine: Cell, theirs: Cell, hints: Hints | None) -> _Way:
+        given = hints(mine, theirs) if hints is not None else ()
+        return cls(mine, theirs, (*given, *candidates(mine, theirs)))
 
     def fingerprint(self) -> _Agreement | None:
         """A map under which the cells agree over a finite field, and in float64."""
@@ -223,10 +229,14 @@ def _is_close(replay: Replay) -> bool:
 
 
 def _without_proof(
-    one: Cell, other: Cell, names: tuple[str, str], searched: tuple[str, ...]
+    one: Cell,
+    other: Cell,
+    names: tuple[str, str],
+    searched: tuple[str, ...],
+    hints: Hints | None,
 ) -> Verdict:
     """No proof: a fingerprint, agreement in float64, or a certified difference."""
-    covers, covered = _Way.of(one, other), _Way.of(other, one)
+    covers, covered = _Way.of(one, other, hints), _Way.of(other, one, hints)
     prints = covers.fingerprint(), covered.fingerprint()
     if any(prints):
         return _agreeing(prints, names, "probabilistic", searched)

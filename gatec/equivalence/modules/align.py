@@ -32,7 +32,7 @@ def aligned(mine: Cell, theirs: Cell) -> Iterator[Found]:
     """Maps that make `mine` what `theirs` is written like; cells as `check.prepared` gives them."""
     if len(mine.states) != len(theirs.states):
         return
-    for values in (_as_written, _normalised):
+    for values in (as_written, _normalised):
         try:
             search = _Search(values(mine), values(theirs), _places(mine), _places(theirs))
             found = (laid.found(mine) for laid in search.results())
@@ -46,20 +46,20 @@ def _places(cell: Cell) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class _Values:
+class Values:
     """The output and the new values of states, over inputs, states and parameters."""
 
     output: Expr
     updates: Mapping[str, Expr]
 
 
-def _normalised(cell: Cell) -> _Values:
+def _normalised(cell: Cell) -> Values:
     """Raises TooLarge."""
     side = Side.of(cell)
-    return _Values(side.output, side.updates)
+    return Values(side.output, side.updates)
 
 
-def _as_written(cell: Cell) -> _Values:
+def as_written(cell: Cell) -> Values:
     values: dict[str, Expr] = {}
 
     def node(expr: Expr) -> Expr:
@@ -74,7 +74,7 @@ def _as_written(cell: Cell) -> _Values:
     for equation in cell.equations:
         values[equation.name] = rewrite(equation.value, node)
     updates = {state.name: values[state.update] for state in cell.states}
-    return _Values(values[cell.output], updates)
+    return Values(values[cell.output], updates)
 
 
 class _OutOfTries(Exception):
@@ -82,19 +82,19 @@ class _OutOfTries(Exception):
 
 
 @dataclass(frozen=True)
-class _Laid:
+class Laid:
     """What stands for what so far: views of parameters of mine, and states."""
 
     params: Mapping[Expr, Expr] = field(default_factory=dict)
     states: Mapping[str, str] = field(default_factory=dict)
 
-    def with_param(self, view: Expr, value: Expr) -> _Laid | None:
+    def with_param(self, view: Expr, value: Expr) -> Laid | None:
         known = self.params.get(view)
         if known is not None:
             return self if known == value else None
         return replace(self, params={**self.params, view: value})
 
-    def with_state(self, one: str, other: str) -> _Laid | None:
+    def with_state(self, one: str, other: str) -> Laid | None:
         known = self.states.get(one)
         if known is not None:
             return self if known == other else None
@@ -106,7 +106,7 @@ class _Laid:
         """The map; None where views of one parameter do not make up the whole."""
         params: dict[str, Expr] = {}
         for param in mine.params:
-            value = _whole(Ref("param", param.name, param.shape), self.params)
+            value = whole(Ref("param", param.name, param.shape), self.params)
             if value is None:
                 return None
             params[param.name] = value
@@ -114,7 +114,7 @@ class _Laid:
         return Found(states, params)
 
 
-def _whole(param: Ref, values: Mapping[Expr, Expr]) -> Expr | None:
+def whole(param: Ref, values: Mapping[Expr, Expr]) -> Expr | None:
     """A parameter's value from those of its views; zeros where it is never read."""
     if param in values:
         return values[param]
@@ -142,17 +142,17 @@ def _base(view: Expr) -> Expr:
 
 class _Search:
     def __init__(
-        self, one: _Values, other: _Values, mine: Mapping[str, int], theirs: Mapping[str, int]
+        self, one: Values, other: Values, mine: Mapping[str, int], theirs: Mapping[str, int]
     ) -> None:
         self.one, self.other = one, other
         self.inputs = mine, theirs
         self.left = _TRIES
 
-    def results(self) -> Iterator[_Laid]:
+    def results(self) -> Iterator[Laid]:
         """The outputs laid over each other, and the new values of states that stand for others."""
-        yield from self._states(_Laid(), self.one.output, self.other.output, frozenset())
+        yield from self._states(Laid(), self.one.output, self.other.output, frozenset())
 
-    def _states(self, laid: _Laid, a: Expr, b: Expr, done: frozenset[str]) -> Iterator[_Laid]:
+    def _states(self, laid: Laid, a: Expr, b: Expr, done: frozenset[str]) -> Iterator[Laid]:
         for made in self.pair(a, b, laid):
             waiting = [name for name in made.states if name not in done]
             if not waiting:
@@ -164,15 +164,15 @@ class _Search:
 
     # --- Two expressions ------------------------------------------------------------------------
 
-    def pair(self, a: Expr, b: Expr, laid: _Laid) -> Iterator[_Laid]:
+    def pair(self, a: Expr, b: Expr, laid: Laid) -> Iterator[Laid]:
         """All ways to lay `a` of mine over `b` of theirs."""
         self.left -= 1
         if self.left < 0:
             raise _OutOfTries
         if a.shape != b.shape or a.batched != b.batched:
             return
-        if _is_view(a):
-            if _of_parameters(b):
+        if is_view(a):
+            if of_parameters(b):
                 made = laid.with_param(a, b)
                 if made is not None:
                     yield made
@@ -186,7 +186,7 @@ class _Search:
         else:
             yield from self._each(list(zip(a.children, b.children, strict=True)), laid)
 
-    def _refs(self, a: Ref, b: Ref, laid: _Laid) -> Iterator[_Laid]:
+    def _refs(self, a: Ref, b: Ref, laid: Laid) -> Iterator[Laid]:
         if a.kind == "input":
             if self.inputs[0][a.name] == self.inputs[1].get(b.name):
                 yield laid
@@ -195,7 +195,7 @@ class _Search:
         if made is not None:
             yield made
 
-    def _each(self, pairs: Sequence[tuple[Expr, Expr]], laid: _Laid) -> Iterator[_Laid]:
+    def _each(self, pairs: Sequence[tuple[Expr, Expr]], laid: Laid) -> Iterator[Laid]:
         if not pairs:
             yield laid
             return
@@ -203,10 +203,10 @@ class _Search:
         for made in self.pair(a, b, laid):
             yield from self._each(rest, made)
 
-    def _unordered(self, a: Apply, b: Apply, laid: _Laid) -> Iterator[_Laid]:
+    def _unordered(self, a: Apply, b: Apply, laid: Laid) -> Iterator[Laid]:
         """Sums and products: operands of one kind in every order, biases as their sum."""
-        own, biases = _parted(a)
-        others, sums = _parted(b)
+        own, added = parted(a)
+        others, sums = parted(b)
         classes: dict[object, tuple[list[Expr], list[Expr]]] = {}
         for place, terms in ((0, own), (1, others)):
             for term in terms:
@@ -214,13 +214,13 @@ class _Search:
         if any(len(one) != len(other) for one, other in classes.values()):
             return
         for made in self._classes(list(classes.values()), laid):
-            end = _biases(biases, sums, made) if biases or sums else made
+            end = biases(added, sums, made) if added or sums else made
             if end is not None:
                 yield end
 
     def _classes(
-        self, classes: Sequence[tuple[list[Expr], list[Expr]]], laid: _Laid
-    ) -> Iterator[_Laid]:
+        self, classes: Sequence[tuple[list[Expr], list[Expr]]], laid: Laid
+    ) -> Iterator[Laid]:
         if not classes:
             yield laid
             return
@@ -233,7 +233,7 @@ class _Search:
 _Scaled = tuple[Fraction, Expr]  # a number times a view of a parameter
 
 
-def _biases(own: Sequence[_Scaled], others: Sequence[_Scaled], laid: _Laid) -> _Laid | None:
+def biases(own: Sequence[_Scaled], others: Sequence[_Scaled], laid: Laid) -> Laid | None:
     """A sum of parameters laid over a sum of others: all in the first, 0 in the rest."""
     if not own:
         return None
@@ -249,7 +249,7 @@ def _biases(own: Sequence[_Scaled], others: Sequence[_Scaled], laid: _Laid) -> _
     return made
 
 
-def _parted(node: Apply) -> tuple[list[Expr], list[_Scaled]]:
+def parted(node: Apply) -> tuple[list[Expr], list[_Scaled]]:
     """The operands of a sum that vary, and those that are parameters times a number.
 
     What else is made of parameters alone, as the mean of a bias, follows from these or is wrong:
@@ -258,35 +258,35 @@ def _parted(node: Apply) -> tuple[list[Expr], list[_Scaled]]:
     if node.op != "add":
         return list(node.args), []
     biases = [_scaled(arg) for arg in node.args]
-    varying = [arg for arg in node.args if not _of_parameters(arg)]
+    varying = [arg for arg in node.args if not of_parameters(arg)]
     return varying, [bias for bias in biases if bias is not None]
 
 
 def _scaled(arg: Expr) -> _Scaled | None:
-    if _is_view(arg):
+    if is_view(arg):
         return Fraction(1), arg
     if isinstance(arg, Apply) and arg.op == "mul" and len(arg.args) == 2:
         number, view = arg.args
-        if isinstance(number, Const) and _is_view(view):
+        if isinstance(number, Const) and is_view(view):
             return number.value, view
-    if isinstance(arg, Apply) and arg.op == "neg" and _is_view(arg.args[0]):
+    if isinstance(arg, Apply) and arg.op == "neg" and is_view(arg.args[0]):
         return Fraction(-1), arg.args[0]
     return None
 
 
-def _is_view(node: Expr) -> bool:
+def is_view(node: Expr) -> bool:
     """A parameter, or a slice of one."""
     base = _base(node)
     return isinstance(base, Ref) and base.kind == "param"
 
 
 @lru_cache(maxsize=1 << 14)
-def _of_parameters(node: Expr) -> bool:
+def of_parameters(node: Expr) -> bool:
     """Whether a value is made of parameters alone (and of some)."""
     if isinstance(node, Ref):
         return node.kind == "param"
     parts = [child for child in node.children if not _is_number(child)]
-    return bool(parts) and all(map(_of_parameters, parts))
+    return bool(parts) and all(map(of_parameters, parts))
 
 
 def _is_number(node: Expr) -> bool:
@@ -310,11 +310,11 @@ def signature(node: Expr) -> int:
     key: object
     if isinstance(node, Ref):
         key = node.kind, node.dims, node.lag
-    elif _is_view(node):
+    elif is_view(node):
         key = "param", node.shape, 0
     else:
         if isinstance(node, Apply) and node.op in _AC:
-            parts = sorted(map(signature, _parted(node)[0]))
+            parts = sorted(map(signature, parted(node)[0]))
         else:
             parts = list(map(signature, node.children))
         fields = tuple(getattr(node, name) for name in node._own)  # type: ignore[attr-defined]
@@ -322,4 +322,4 @@ def signature(node: Expr) -> int:
     return _NUMBERS.setdefault(key, len(_NUMBERS))
 
 
-__all__ = ["aligned", "signature"]
+__all__ = ["Laid", "Values", "aligned", "as_written", "signature"]

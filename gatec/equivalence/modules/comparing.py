@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 from gatec.equivalence.check import check
+from gatec.equivalence.match import Found
 from gatec.equivalence.modules import fitting, matching, reading, variants
 from gatec.equivalence.modules.align import aligned
+from gatec.equivalence.modules.likely import likely
 from gatec.equivalence.modules.loaded import LoadedModule
 from gatec.equivalence.modules.trace import Traced
 from gatec.equivalence.modules.variants import Case
@@ -20,17 +23,23 @@ _NO = (Kind.DIFFERENT, Kind.UNDECIDED)
 _READINGS = 4  # of a document whose functions are not named
 
 
+def hints(mine: Cell, theirs: Cell) -> Iterator[Found]:
+    """Maps worth trying first: of cells that are written alike; of what is alike in them."""
+    yield from aligned(mine, theirs)
+    yield from likely(mine, theirs)
+
+
 def compare(cell: Cell, module: LoadedModule) -> Verdict:
     """The strongest verdict about a cell and a module."""
     if module.traced is None:
         return fitting.compare(variants.sized(cell, module.calling.size), module)
     first, *others = variants.cases(cell, module, module.traced)
-    found = check(first.mine, first.theirs, hints=aligned), first
+    found = check(first.mine, first.theirs, hints=hints), first
     for case in others:
         if found[0].exit_code == 0:
             break
         # What is settled differently must make the cells related, not just different again.
-        verdict = check(case.mine, case.theirs, hints=aligned, refuted=False)
+        verdict = check(case.mine, case.theirs, hints=hints, refuted=False)
         if verdict.kind not in _NO and _ORDER.index(verdict.kind) < _ORDER.index(found[0].kind):
             found = verdict, case
     return _told(module, module.traced, *found)
@@ -73,7 +82,7 @@ def _told(module: LoadedModule, traced: Traced, verdict: Verdict, case: Case) ->
         values = matching.numbers(verdict.covers.params, mine)
         if values:
             settled = variants.settled(mine, values)
-            again = check(settled, case.theirs, hints=aligned)
+            again = check(settled, case.theirs, hints=hints)
             if again.exit_code == 0:
                 told = ", ".join(f"{name} = {float(value):g}" for name, value in values.items())
                 notes.append(f"constants of the module: {told}")
