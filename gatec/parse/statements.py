@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from lark import Token
 
 from gatec.errors import Source, Span
-from gatec.parse import environments, spaces
+from gatec.parse import environments
+from gatec.parse.clauses import clauses_of
 from gatec.parse.tokens import Failure, Whole, make, retyped
 from gatec.parse.vocabulary import (
     CLOSERS,
@@ -52,7 +53,7 @@ def split(tokens: list[Token], source: Source, failure: Failure, *, tex: bool) -
         if _declares(line, tex):
             statements += _finish(line, source, tex)
             continue
-        clauses, members = _clauses(line, tex)
+        clauses, members = clauses_of(line, tex)
         for clause in clauses:
             statements += _finish(clause, source, tex)
         for member, rank in members:
@@ -205,102 +206,7 @@ def _declares(line: Sequence[Token], tex: bool) -> bool:
     return line[1].type not in ("EQUALS", "SCRIPT", *OPERATORS)
 
 
-# --- clauses --------------------------------------------------------------------------------------
-
-_SEPARATORS = frozenset(["COMMA", "SEMICOLON", "PERIOD", "QUAD", "WORDS", "COLON", "DOTS"])
-_JOINING_WORDS = frozenset(
-    ["and", "where", "with", "or", "for", "if", "so", "then", "thus", "hence"]
-)
-
-
-_Piece = tuple[str, Token | None, list[Token]]  # what separates it, the separator itself, the rest
-
-
-def _clauses(
-    line: Sequence[Token], tex: bool
-) -> tuple[list[list[Token]], list[tuple[list[Token], int]]]:
-    """The equations of a line without the annotations between them.
-
-    And the names that it says the space of, each with its rank.
-    """
-    pieces: list[_Piece] = [("", None, [])]
-    depth = 0
-    for token in line:
-        kind = token.type
-        if kind in CLOSERS or kind.startswith("BEGIN_"):
-            depth += 1
-        elif kind in OPENERS or kind.startswith("END_"):
-            depth -= 1
-        joins = kind == "NAME" and isinstance(token, Whole) and str(token).lower() in _JOINING_WORDS
-        member = kind == "UNKNOWN" and spaces.is_membership(token)
-        if depth <= 0 and (kind in _SEPARATORS or joins or member):
-            if pieces[-1][2] or kind != "QUAD":
-                pieces.append(("IN" if member else "WORDS" if joins else kind, token, []))
-            continue
-        if kind != "QUAD":
-            pieces[-1][2].append(token)
-    clauses: list[list[Token]] = []
-    ranks = _members(pieces)
-    members = [(piece, ranks[i]) for i, (_, _, piece) in enumerate(pieces) if i in ranks]
-    opened = False  # the last clause has its `=`
-    for number, (separator, mark, piece) in enumerate(pieces):
-        if not piece or separator == "IN" or number in ranks:
-            continue
-        equation = any(token.type == "EQUALS" for token in piece)
-        if not clauses:
-            clauses.append(piece)
-        elif equation and not (
-            # `a =\\quad b`: the piece before is the left side of this one.
-            (not opened and separator in ("QUAD", "")) or clauses[-1][-1].type == "EQUALS"
-        ):
-            clauses.append(piece)
-            opened = False
-        elif equation or _goes_on(clauses[-1], piece, separator, opened):
-            clauses[-1] += piece
-        elif tex or _is_number(piece):
-            continue  # an annotation
-        elif separator != "QUAD":
-            # Plain text has no annotations: let the parser say what is wrong here.
-            clauses[-1] += [retyped(mark or piece[0], "COMMA"), *piece]
-        else:
-            clauses[-1] += piece
-        opened = opened or equation
-    return clauses, members
-
-
-def _members(pieces: Sequence[_Piece]) -> dict[int, int]:
-    """The pieces that are names of which the line says the space, `a, b \\in …`: their ranks."""
-    found: dict[int, int] = {}
-    for number, (separator, _, space) in enumerate(pieces):
-        place = number - 1 if separator == "IN" else -1
-        while place >= 0 and place not in found and pieces[place][0] != "IN":
-            name = pieces[place][2]
-            named = not name or name[0].type in ("NAME", "ACCENT", "LBRACE")
-            if not named or any(token.type == "EQUALS" for token in name):
-                break
-            if name:
-                found[place] = spaces.rank(space)
-            place -= 1
-    return found
-
-
-def _goes_on(clause: Sequence[Token], piece: Sequence[Token], separator: str, opened: bool) -> bool:
-    """Whether a piece without `=` belongs to the clause before it."""
-    if clause[-1].type in OPERATORS:
-        return True
-    if separator != "QUAD":
-        return False
-    return not opened or (not _is_number(piece) and piece[0].type in OPERATORS)
-
-
-def _is_number(piece: Sequence[Token]) -> bool:
-    """An equation number, `(3)` or `(2.1a)`."""
-    return (
-        len(piece) <= 6
-        and piece[0].type == "LPAR"
-        and piece[-1].type == "RPAR"
-        and any(token.type == "NUMBER" for token in piece)
-    )
+# --- statements -----------------------------------------------------------------------------------
 
 
 def _finish(tokens: Sequence[Token], source: Source, tex: bool) -> list[Statement]:

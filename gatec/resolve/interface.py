@@ -141,7 +141,7 @@ class Interface:
     def _warn_inputs(self) -> None:
         """An equation that was forgotten looks like a second input: say what was understood."""
         usual = any(quantity.key.base in INPUT_LETTERS for quantity in self.inputs)
-        if len(self.inputs) < 2 or not usual or not self.table.module.strict:
+        if len(self.inputs) < 2 or not usual:
             return
         names = ", ".join(str(q.key) for q in self.inputs[:8])
         for quantity in self.inputs:
