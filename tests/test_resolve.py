@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from meaning import cell, means, same_cell, shapes, sigmoid, softplus
 
+from gatec.parse import parse
+from gatec.resolve import resolve
+from gatec.source import read_text
+
 tanh = np.tanh
 
 
@@ -344,6 +348,18 @@ def test_equations_in_any_order():
     same_cell(
         "z_t = σ(W x_t)\nh_t = z_t ⊙ h_{t-1} + x̂_t\nx̂_t = V x_t\noutput h",
         "x̂_t = V x_t\nz_t = σ(W x_t)\nh_t = z_t ⊙ h_{t-1} + x̂_t",
+    )
+
+
+def test_a_name_in_two_alphabets_is_warned_of():
+    """Rusch & Mishra, coRNN, 2021, has W and another W."""
+    text = r"h_t = \tanh(W x_t + \mathcal{W} h_{t-1}) + V h_{t-1} + \mathbf{V} h_{t-1}"
+    (document,) = read_text(text.replace(r"W x_t", "W u_t"), "a.gate")
+    (warning,) = resolve(parse(document)).warnings
+    assert (warning.code, warning.severity, warning.span.text) == (
+        "E0206",
+        "warning",
+        r"\mathcal{W}",
     )
 
 

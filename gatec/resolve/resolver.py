@@ -6,6 +6,7 @@ import sys
 
 from gatec.errors import Diagnostic
 from gatec.ir import Cell, verify
+from gatec.resolve import fonts
 from gatec.resolve.assemble import Assembler
 from gatec.resolve.declarations import DeclarationReader, Declared
 from gatec.resolve.elaborate import Elaborator
@@ -24,7 +25,7 @@ class Resolver:
     def __init__(self, module: Module) -> None:
         self.module = module
         self.diagnostics: list[Diagnostic] = []
-        self.warnings: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = list(fonts.warnings(module))
         self.solver = Solver()
         self.table = Table(module)
 
