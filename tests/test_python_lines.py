@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gatec.backends.python_lines import statement, statements
+from gatec.backends.python.lines import statement, statements
 
 NAMES = (
     *("x", "h", "Gamma_f", "c_tilde", "grad_h_products", "h_weights", "sigmoid_k_tilde_product"),

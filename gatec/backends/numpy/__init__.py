@@ -10,14 +10,14 @@ from collections.abc import Iterable
 
 from gatec.backends import text
 from gatec.backends.emitter import render
-from gatec.backends.numpy.arguments import Arguments, named_words, words
+from gatec.backends.numpy.arguments import Arguments, named_words, names_in, words
 from gatec.backends.numpy.backward import BackwardFunction
 from gatec.backends.numpy.forward import Run, step
 from gatec.backends.numpy.init import Init
 from gatec.backends.numpy.library import HELPERS, NumPy
 from gatec.backends.numpy.private import Private
-from gatec.backends.python_cell import Helpers, Locals
-from gatec.backends.python_lines import statements
+from gatec.backends.python.cell import Helpers, Locals
+from gatec.backends.python.lines import statements
 from gatec.ir import Cell, Program
 from gatec.passes.common import Roots, kept
 from gatec.passes.delay import delay
@@ -39,7 +39,12 @@ def _module(program: Program) -> str:
     T, B = arguments.T, arguments.B
     values: dict[str, object] = {
         "header": text.header(program.source, text.docstring_line),
-        "init": {"keywords": init.keywords, "lines": _lines(init.lines)},
+        "init": {
+            "keywords": init.keywords,
+            "words": text.wrap(init.words, text.WIDTH - 4),
+            "lines": _lines(init.lines),
+        },
+        "keywords": text.wrap(arguments.keyword_words(), text.WIDTH - 4),
         "step": {
             "head": _lines([arguments.head("step", "state=None")], 0),
             "words": _words(plan, B),
@@ -75,8 +80,17 @@ def _module(program: Program) -> str:
             ),
         }
     values["helpers"] = [*helpers.texts.values(), *init.functions.values()]
-    body = render("numpy/module.py.jinja", **values)
-    return body.replace("IMPORT_MATH\n", "import math\n\n" if "math." in body else "")
+    code = [value for key, value in values.items() if key != "header"]
+    values["math"] = "math" in names_in(_code(code))
+    return render("numpy/module.py.jinja", **values)
+
+
+def _code(values: object) -> list[str]:
+    """All lines, wherever they stand in what the template is given."""
+    if isinstance(values, str):
+        return values.split("\n")
+    parts = values.values() if isinstance(values, dict) else values or ()
+    return [line for part in parts for line in _code(part)]  # type: ignore[attr-defined]
 
 
 def _lines(codes: Iterable[str], indent: int = 4) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from gatec.backends.numpy.sizes import Solved, Source, quoted, solve
 from gatec.backends.python import number_text
-from gatec.backends.python_cell import Locals
+from gatec.backends.python.cell import Locals
 from gatec.expr import Shape
 from gatec.ir import Cell, Input, State
 
@@ -41,6 +41,14 @@ class Arguments:
         if keywords:
             keywords.insert(0, "*")
         return f"def {name}({', '.join(['params', *self.inputs, *more, *keywords])}):"
+
+    def keyword_words(self) -> str:
+        """What the keywords are, for a docstring; empty where there are none."""
+        names = [constant.name for constant in self.plan.constants]
+        sentences = [f"Constants of the equations: {', '.join(names)}."] if names else []
+        if self.untold:
+            sentences.append(f"Sizes: {', '.join(self.untold)}.")
+        return " ".join(sentences)
 
     def call(self, name: str) -> str:
         """The head or a call of a private function that takes the same by position."""
@@ -98,8 +106,10 @@ class Arguments:
 
     def dtype_line(self) -> str:
         """The data type of everything that is computed."""
-        others = "*params.values()" if self.plan.params else "np.float32"
-        return f"{self.dtype} = np.result_type({self.inputs[0]}, {others})"
+        others = ["*params.values()"] if self.plan.params else []
+        # With a floating type among them: whole numbers are no reason to compute with integers.
+        found = ", ".join(["np.float32", *self.inputs, *others])
+        return f"{self.dtype} = np.result_type({found})"
 
     def _told_by(self, item: Input, known: Sequence[str], lead: int) -> list[Solved]:
         return solve(self.plan.size_names, [Source(item.name, item.shape, lead)], known)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from gatec.backends import text
 from gatec.backends.python import Printer, Used
-from gatec.backends.python_cell import Helpers, references
+from gatec.backends.python.cell import Helpers, references
 from gatec.expr import Ref, Shape
 from gatec.ir import Equation, Phase
 

@@ -14,7 +14,7 @@ from gatec.backends.numpy.equations import (
 )
 from gatec.backends.numpy.private import Private
 from gatec.backends.python import Printer
-from gatec.backends.python_cell import Helpers, of_phase, references
+from gatec.backends.python.cell import Helpers, of_phase, references
 from gatec.expr import Ref
 from gatec.ir import Cell, Equation, Phase, Program
 

@@ -22,6 +22,13 @@ class Init:
             for s in self.plan.sizes
         ]
         self.lines = [*self._sizes(), *self._draws()]
+        uniform = {_kind(param) for param in self.plan.params}
+        self.words = ""
+        if "uniform" in uniform:
+            self.words = (
+                "They are drawn between ±1 / sqrt(hidden_size), as `torch.nn.LSTM` draws them"
+            )
+            self.words += ", unless a line says otherwise." if len(uniform) > 1 else "."
 
     def _sizes(self) -> list[str]:
         lines = [

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from gatec.backends import text
 from gatec.backends.python import Printer, Used, shape_tuple
-from gatec.backends.python_cell import Locals
-from gatec.backends.python_lines import statements
+from gatec.backends.python.cell import Locals
+from gatec.backends.python.lines import statements
 from gatec.backends.torch.library import Torch
 from gatec.backends.torch.pieces import Assignment, assignments
 from gatec.backends.torch.printer import TorchPrinter

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from gatec.backends import text
 from gatec.backends.emitter import render
 from gatec.backends.python import shape_tuple
-from gatec.backends.python_cell import Locals
-from gatec.backends.python_lines import statements
+from gatec.backends.python.cell import Locals
+from gatec.backends.python.lines import statements
 from gatec.backends.torch import describe
 from gatec.backends.torch.layer import layer
 from gatec.expr import INPUT, Dim, Shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gatec.backends.python import Library, Printer, Used
-from gatec.backends.python_lines import statement
+from gatec.backends.python.lines import statement
 from gatec.expr import Dim, Expr, Ref
 from gatec.ir import Equation, Phase, Program
 from gatec.ops import OPS

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from gatec.backends.pretty import INDENT, SOFT, SPACE, Doc, Group, IfBroken, Indented, layout
-from gatec.backends.python_syntax import (
+from gatec.backends.python.pretty import INDENT, SOFT, SPACE, Doc, Group, IfBroken, Indented, layout
+from gatec.backends.python.syntax import (
     Bracket,
     Chain,
     Choice,

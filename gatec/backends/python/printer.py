@@ -7,12 +7,20 @@ What differs between the libraries is a `Library`.
 
 from __future__ import annotations
 
-import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 
+from gatec.backends.python.library import Library
+from gatec.backends.python.spelling import (
+    Text,
+    bracketed,
+    dim_precedence,
+    number_function,
+    number_text,
+    range_text,
+    shape_tuple,
+    sum_text,
+)
 from gatec.expr import (
     Apply,
     Broadcast,
@@ -26,108 +34,7 @@ from gatec.expr import (
     SizeValue,
     Slice,
 )
-from gatec.ops import ADDITIVE, ATOM, COMPARISON, MULTIPLICATIVE, OPS, UNARY, Kind, Op
-
-
-@dataclass(frozen=True)
-class Text:
-    """Printed code and how strongly it binds.
-
-    number  a Python number rather than an array
-    full    the array has all its units; otherwise it broadcasts to them
-    """
-
-    code: str
-    precedence: int = ATOM
-    number: bool = False
-    full: bool = True
-
-
-# Functions of Python numbers: sizes, constants and what is computed from them alone.
-_NUMBER_FUNCTIONS = {
-    "sqrt": "math.sqrt({0})",
-    "exp": "math.exp({0})",
-    "log": "math.log({0})",
-    "log1p": "math.log1p({0})",
-    "expm1": "math.expm1({0})",
-    "tanh": "math.tanh({0})",
-    "sigmoid": "math.exp(min({0}, 0)) / (1 + math.exp(-abs({0})))",
-    "relu": "max({0}, 0)",
-    "softplus": "max({0}, 0) + math.log1p(math.exp(-abs({0})))",
-    "abs": "abs({0})",
-    "sign": "({0} > 0) - ({0} < 0)",
-    "sin": "math.sin({0})",
-    "cos": "math.cos({0})",
-    "arctan": "math.atan({0})",
-    "erf": "math.erf({0})",
-    "pow": "pow({0}, {1})",
-    "max": "max({0}, {1})",
-    "min": "min({0}, {1})",
-    "where": "{1} if {0} else {2}",
-}
-# How strongly those bind that are more than one call.
-_CHOICE = COMPARISON - 1
-_NUMBER_PRECEDENCE = {
-    "sigmoid": MULTIPLICATIVE,
-    "softplus": ADDITIVE,
-    "sign": ADDITIVE,
-    "where": _CHOICE,
-}
-
-
-class Library(ABC):
-    """An array library: how it spells what NumPy and PyTorch spell differently."""
-
-    prefix: str  # of its functions
-    axis: str  # the keyword for a dimension
-    functions: dict[str, str]  # sum, amax, mean, concat, pow: the names of its functions
-    helpers: frozenset[str]  # operators that are functions of the generated module
-    arrays_only: bool = True  # maximum, minimum and where take no Python numbers
-
-    @abstractmethod
-    def template(self, op: Op) -> str:
-        """The operator as a template of its operands."""
-
-    @abstractmethod
-    def full(self, number: str, shape: str) -> str:
-        """An array of one number."""
-
-    @abstractmethod
-    def scalar(self, number: str) -> str:
-        """A number as an array without dimensions."""
-
-    @abstractmethod
-    def broadcast(self, array: str, shape: str) -> str:
-        """An array broadcast to a shape."""
-
-    @abstractmethod
-    def identity(self, size: str) -> str:
-        """The identity matrix."""
-
-    @abstractmethod
-    def transposed(self, array: str, batched: bool) -> str:
-        """A matrix (perhaps one per row of the batch) transposed."""
-
-    @abstractmethod
-    def sequence_product(self, vectors: str, matrix: str, transposed: bool) -> str:
-        """All vectors of a sequence (T, B, units) times one matrix (transposed), as one GEMM."""
-
-    @abstractmethod
-    def batch_product(self, u: str, v: str) -> str:
-        """The sum over all leading dimensions of the outer products, as one GEMM."""
-
-
-def shape_tuple(dims: Iterable[str]) -> str:
-    """Sizes as the text of a tuple."""
-    dims = list(dims)
-    return f"({dims[0]},)" if len(dims) == 1 else f"({', '.join(dims)})"
-
-
-def number_text(value: Fraction) -> str:
-    """A number as Python reads it: an integer where it is one, else the nearest double."""
-    if value.denominator == 1 and abs(value) <= 2**53:
-        return str(value.numerator)
-    return repr(float(value))
+from gatec.ops import ATOM, MULTIPLICATIVE, OPS, UNARY, Kind, Op
 
 
 @dataclass
@@ -135,9 +42,7 @@ class Used:
     """What the printed code needs around it."""
 
     sizes: set[str] = field(default_factory=set)
-    constants: set[str] = field(default_factory=set)
     lead: bool = False  # the leading dimensions by name
-    math: bool = False
 
 
 class Printer:
@@ -205,10 +110,8 @@ class Printer:
                 return Text(code, UNARY if node.value < 0 else ATOM, number=True)
             case SizeValue():
                 code = self.size(node.dim)
-                return Text(code, _dim_precedence(code), number=True)
+                return Text(code, dim_precedence(code), number=True)
             case Ref():
-                if node.kind == "const":
-                    self.used.constants.add(node.name)
                 number = node.kind == "const" or (node.kind == "var" and node.name in self.numbers)
                 return Text(self.name(node), number=number)
             case Identity():
@@ -258,10 +161,7 @@ class Printer:
             return replace(self._operator(op, op.numpy, node.args, texts), number=True)
         if op.definition is not None:
             return self.value(op.definition(*node.args))
-        self.used.math = True
-        least = {"sign": ADDITIVE, "where": COMPARISON}.get(op.name, _CHOICE)
-        code = _NUMBER_FUNCTIONS[op.name].format(*(_bracketed(text, least) for text in texts))
-        return Text(code, _NUMBER_PRECEDENCE.get(op.name, ATOM), number=True)
+        return number_function(op.name, texts)
 
     def _pointwise(self, op: Op, node: Apply, texts: list[Text]) -> Text:
         full = any(
@@ -284,7 +184,7 @@ class Printer:
         if template == "{0}":
             return texts[0]
         inner = [
-            _bracketed(text, ATOM) if f"{{{i}}}." in template else text.code
+            bracketed(text, ATOM) if f"{{{i}}}." in template else text.code
             for i, text in enumerate(texts)
         ]
         return Text(template.format(*inner), ATOM, full=full)
@@ -299,20 +199,20 @@ class Printer:
     def _operator(self, op: Op, template: str, args: tuple[Expr, ...], texts: list[Text]) -> Text:
         """An infix or prefix operator with only the brackets it needs."""
         if op.name == "add":
-            return _sum(args, texts)
+            return sum_text(texts)
         if op.name == "neg":
             binding = max(min(texts[0].precedence, UNARY), MULTIPLICATIVE)
-            inner = _bracketed(texts[0], MULTIPLICATIVE)
+            inner = bracketed(texts[0], MULTIPLICATIVE)
             return Text(f"-{inner}" if inner[0] != "-" else f"-({inner})", binding)
         if op.name == "mul":
             first, *rest = texts
-            factors = [_bracketed(first, MULTIPLICATIVE)]
-            factors += [_bracketed(text, MULTIPLICATIVE + 1) for text in rest]
+            factors = [bracketed(first, MULTIPLICATIVE)]
+            factors += [bracketed(text, MULTIPLICATIVE + 1) for text in rest]
             return Text(" * ".join(factors), MULTIPLICATIVE)
         left, right = texts
         code = template.format(
-            _bracketed(left, op.precedence if op.name == "div" else op.precedence + 1),
-            _bracketed(right, op.precedence + 1),
+            bracketed(left, op.precedence if op.name == "div" else op.precedence + 1),
+            bracketed(right, op.precedence + 1),
         )
         return Text(code, op.precedence)
 
@@ -334,7 +234,7 @@ class Printer:
                 return Text(f"{library.functions['sum']}({left} * {right}, {library.axis}=-1)")
             if a.batched or b.batched:
                 vectors, weights = (left, right) if a.batched else (right, left)
-                return self._row_product(vectors, weights, transposed=False)
+                return Text(f"{vectors} @ {weights}", MULTIPLICATIVE)
             return Text(f"{left} @ {right}", MULTIPLICATIVE)
         return self._matvec(a, b, done, left, right)
 
@@ -386,10 +286,10 @@ class Printer:
         if not start and not stop:
             return text
         units = [":"] * node.arg.rank
-        units[node.axis] = _range(start, stop)
+        units[node.axis] = range_text(start, stop)
         while units[-1] == ":":
             units.pop()
-        code = _bracketed(text, ATOM)
+        code = bracketed(text, ATOM)
         return Text(self._indexed(node.arg, code, tuple(units)))
 
     def _indexed(self, arg: Expr, code: str, units: tuple[str, ...]) -> str:
@@ -422,12 +322,12 @@ class Printer:
             # The sign stays outside, where a sum makes it a minus.
             code = self._indexed(arg.args[0], text.code.removeprefix("-"), units)
             return Text(f"-{code}", UNARY, full=False)
-        return Text(self._indexed(arg, _bracketed(text, ATOM), units), full=False)
+        return Text(self._indexed(arg, bracketed(text, ATOM), units), full=False)
 
     def _array(self, expr: Expr, text: Text) -> str:
         """An operand of a product: an array with all its units, in brackets if need be."""
         whole = self._whole(expr, text, expr.batched)
-        return _bracketed(text, ATOM) if whole == text.code else whole
+        return bracketed(text, ATOM) if whole == text.code else whole
 
     def _whole(self, expr: Expr, text: Text, batched: bool) -> str:
         if text.number:
@@ -436,34 +336,3 @@ class Printer:
         if (text.full or not expr.shape) and batched == expr.batched:
             return text.code
         return self.library.broadcast(text.code, self.shape(expr.shape, batched=batched))
-
-
-# --- Text -----------------------------------------------------------------------------------
-
-
-def _sum(args: tuple[Expr, ...], texts: list[Text]) -> Text:
-    code = _bracketed(texts[0], ADDITIVE)
-    for text in texts[1:]:
-        term = _bracketed(text, ADDITIVE + 1) if text.precedence == ADDITIVE else text.code
-        term = _bracketed(text, ADDITIVE) if text.precedence < ADDITIVE else term
-        code += f" - {term[1:]}" if term.startswith("-") else f" + {term}"
-    return Text(code, ADDITIVE)
-
-
-def _bracketed(text: Text, precedence: int) -> str:
-    return text.code if text.precedence >= precedence else f"({text.code})"
-
-
-def _is_simple(code: str) -> bool:
-    return re.fullmatch(r"[A-Za-z_][\w.]*|[\d.]+(e-?\d+)?", code) is not None
-
-
-def _range(start: str, stop: str) -> str:
-    """A slice as `ruff format` spaces it: blanks where a bound is more than a name."""
-    if all(not bound or _is_simple(bound) for bound in (start, stop)):
-        return f"{start}:{stop}"
-    return f"{start} : {stop}".strip()
-
-
-def _dim_precedence(code: str) -> int:
-    return ADDITIVE if " + " in code or " - " in code else MULTIPLICATIVE if " * " in code else ATOM
