@@ -108,6 +108,23 @@ def test_lags_of_a_shifted_document():
     means(text, step)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["h_t = tanh(W x_t + U h_t-1 + b)", "h_t=tanh(W x_t+U h_t-1+b)",
+     r"$$h_t = \tanh(W x_t + U h_t-1 + b)$$"],
+)  # fmt: skip
+def test_a_lag_in_plain_text(text):
+    """As in NVIDIA's cuDNN documentation."""
+    means(text, elman, ELMAN, name="a.md" if "$" in text else "a.gate")
+
+
+def test_no_lag_beside_others():
+    def step(p, x, s):
+        return {"h": tanh(p.W @ x.x + p.U @ s.h) - 1 + p.W @ x.x - 1}
+
+    means("z_t = tanh(W x_t + U h_{t-1})\ny_t = W x_t\nh_t = z_t-1 + y_t-1", step)
+
+
 def test_an_input_read_only_in_the_past():
     def step(p, x, s):
         return {"h": tanh(p.W @ x("x", 1) + p.U @ s.h + p.b)}

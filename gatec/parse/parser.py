@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from lark import Token
 
 from gatec.errors import Diagnostic, GatecError, Note, Span
-from gatec.parse import brackets, complaints, definitions, scripts
+from gatec.parse import brackets, complaints, definitions, lags, scripts
 from gatec.parse.juxtapose import Juxtaposer, Names
 from gatec.parse.lexer import Lexer
 from gatec.parse.regions import regions
@@ -73,7 +73,7 @@ class Parser:
         if len(found) > MAX_EQUATIONS:
             self.diagnostics = [_too_many(found.pop().statement)]
             found.clear()
-        self.context = scripts.survey(each.statement.tokens for each in found)
+        found = self._survey(found)
         sides: list[_Sides] = []
         for each in found:
             sides += self._parse(each)
@@ -92,6 +92,18 @@ class Parser:
             frozenset(self.broken),
             tuple(self.ranks.items()),
         )
+
+    def _survey(self, found: list[_Found]) -> list[_Found]:
+        """Learn what the scripts of the document mean."""
+        self.context = scripts.survey(each.statement.tokens for each in found)
+        if self.context.lagged or self.context.index is None:
+            return found
+        joined = [replace(each, statement=lags.joined(each.statement)) for each in found]
+        context = scripts.survey(each.statement.tokens for each in joined)
+        if not context.lagged:
+            return found
+        self.context = context
+        return joined
 
     # --- statements -----------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ class Context:
     index: str | None  # the letter of the time index
     components: frozenset[str] = frozenset()  # letters that number units: [W x]_j
     numbered: frozenset[str] = frozenset()  # bases whose superscript numbers are labels: W^1
+    lagged: bool = False  # something is read or defined at another time than t
     joined: frozenset[str] = frozenset()  # labels that the index follows at once: c_{ft-1}
 
 
@@ -199,6 +200,7 @@ def survey(statements: Iterable[Sequence[Token]]) -> Context:
         index,
         frozenset(set(components) - {index}),
         frozenset(numbered),
+        index is not None and shifted[index] > 0,
         frozenset(label for label, letter in joined if letter == index),
     )
 

@@ -151,11 +151,24 @@ class Elaborator:
         if node.elementwise:
             made = Typed("mul", Type(), node.span, factors, data=node.circled)
         else:
+            factors = [self._ones(node, i) or factor for i, factor in enumerate(factors)]
             for factor in factors:
                 mark_juxtaposed(factor)
             made = Typed("product", Type(), node.span, factors)
         self.dimensions.bind(made, before)
         return made
+
+    def _ones(self, node: Product, place: int) -> Typed | None:
+        """The vector of ones that a 1 beside a transposed vector is: `v \\mathbf{1}^\\top`."""
+        factor = node.factors[place]
+        beside = node.factors[max(0, place - 1) : place] + node.factors[place + 1 : place + 2]
+        if (
+            not isinstance(factor, Number)
+            or factor.value != 1
+            or not any(isinstance(other, Transpose) for other in beside)
+        ):
+            return None
+        return Typed("ones", self.solver.of_rank(1, factor.span), factor.span)
 
     def _transpose(self, node: Transpose, scope: Scope) -> Typed:
         arg = self.node(node.arg, scope)

@@ -270,30 +270,16 @@ class Table:
         self, definitions: list[Definition], reads: dict[int, set[Key]]
     ) -> list[list[Definition]]:
         """Groups of definitions that read each other, however indirectly."""
-        owner: dict[Key, int] = {}
-        group: dict[int, list[Definition]] = {}
+        owners = {self.defined_key(s)[0]: d for d in definitions for s in d.names}
+        parts = {id(definition): [definition] for definition in definitions}
         for definition in definitions:
-            keys = {self.defined_key(s)[0] for s in definition.names} | reads[id(definition)]
-            mine = [definition]
-            number = len(group)
-            for key in keys:
-                other = owner.get(key)
-                defined = (
-                    any(self.defined_key(s)[0] == key for d in definitions for s in d.names)
-                    if other is not None
-                    else False
-                )
-                if other is not None and other in group and defined:
-                    mine = group.pop(other) + mine
-                    for known, value in list(owner.items()):
-                        if value == other:
-                            owner[known] = number
-            while number in group:
-                number += 1
-            group[number] = mine
-            for key in keys:
-                owner[key] = number
-        return list(group.values())
+            for key in reads[id(definition)] & owners.keys():
+                one, other = parts[id(definition)], parts[id(owners[key])]
+                if one is not other:
+                    small, large = sorted((one, other), key=len)
+                    large += small
+                    parts.update((id(each), large) for each in small)
+        return list({id(part): part for part in parts.values()}.values())
 
     def _check_offsets(self) -> None:
         """One quantity is defined at one time only."""
