@@ -23,6 +23,7 @@ from gatec.resolve.typed import (
     is_vector,
     is_weight,
     parameter,
+    strip,
 )
 from gatec.resolve.types import Solver, Type
 
@@ -65,6 +66,9 @@ class Inference:
                 for left, right in itertools.pairwise(node.args):
                     rows += is_vector(left) and is_weight(right)
                     columns += is_weight(left) and is_vector(right)
+        if not rows and not columns:
+            # S_t = S_{t-1} + k_t^T v_t: a capital that gathers products is a matrix.
+            return any(_gathers_outer(quantity, value) for quantity, value in self.equations)
         return rows > 0 and not columns
 
     def run(self) -> None:
@@ -411,6 +415,18 @@ def _collect(equations: Iterable[tuple[Quantity, Typed]]) -> list[list[Typed]]:
                 stack.extend((arg, False) for arg in reversed(node.args))
         found.append(order)
     return found
+
+
+def _gathers_outer(quantity: Quantity, value: Typed) -> bool:
+    """Whether a capital quantity is its own past and a product `k^\\top v` of changing vectors."""
+    if not quantity.capital or value.kind != "add" or not max(quantity.lags, default=0):
+        return False
+    for term in value.args:
+        if term.kind == "product":
+            vectors = [arg for arg in term.args if is_vector(strip(arg))]
+            if len(vectors) == 2 and [arg.kind for arg in vectors] == ["transpose", "ref"]:
+                return True
+    return False
 
 
 def _decided_by(node: Typed) -> list[Type]:
