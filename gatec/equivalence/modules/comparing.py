@@ -19,6 +19,7 @@ from gatec.ir import Cell
 from gatec.source.document import Document
 
 _ORDER = tuple(Kind)
+_FEW = 300  # tries of a search where something was settled in an unlikely way
 _NO = (Kind.DIFFERENT, Kind.UNDECIDED)
 _READINGS = 4  # of a document whose functions are not named
 
@@ -39,7 +40,7 @@ def compare(cell: Cell, module: LoadedModule) -> Verdict:
         if found[0].exit_code == 0:
             break
         # What is settled differently must make the cells related, not just different again.
-        verdict = check(case.mine, case.theirs, hints=hints, refuted=False)
+        verdict = check(case.mine, case.theirs, hints=hints, refuted=False, tries=_FEW)
         if verdict.kind not in _NO and _ORDER.index(verdict.kind) < _ORDER.index(found[0].kind):
             found = verdict, case
     return _told(module, module.traced, *found)

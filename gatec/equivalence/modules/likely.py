@@ -113,7 +113,8 @@ def likeness(a: Expr, b: Expr) -> float:
     if signature(a) == signature(b):
         return 1.0
     one, other = _parts(a), _parts(b)
-    common = sum((one & other).values()) / max(sum(one.values()), sum(other.values()))
+    count = max(sum(one.values()), sum(other.values()))
+    common = sum((one & other).values()) / count if count else 0.0
     same = isinstance(a, Apply) and isinstance(b, Apply) and a.op == b.op
     return 0.25 + 0.7 * common if same else 0.7 * common
 
