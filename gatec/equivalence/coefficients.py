@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from gatec.equivalence.linear import Row
 from gatec.equivalence.polynomials import Monomial, Poly, key, times
-from gatec.equivalence.sides import mentions, occurrences, parameter
+from gatec.equivalence.sides import mentions, occurrences, parameter, parameters
 from gatec.expr import Apply, Broadcast, Const, Dim, Expr, Identity, Ref, Shape, call
 
 ONE = Const(Fraction(1))
@@ -81,9 +81,9 @@ def _marked(atom: Expr, view: Expr) -> Expr:
     """An atom with the marker in place of a parameter that it has once."""
     if atom == view:
         return marker(view.shape)
+    names = parameters(view)
     children = tuple(
-        _marked(child, view) if any(v == view for v, _ in occurrences(child, None)) else child
-        for child in atom.children
+        _marked(child, view) if mentions(child, names) else child for child in atom.children
     )
     if isinstance(atom, Apply) and atom.op == "mul":
         children = tuple(sorted(children, key=key))  # the order came from the parameter's name

@@ -7,12 +7,15 @@ values with the same polynomial are the same function, for all sizes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import lru_cache
+from typing import Any
 
 from gatec import show_ir
 from gatec.expr import Apply, Broadcast, Const, Expr, Shape, call
+from gatec.passes.common import bottom_up
 
 Monomial = tuple[tuple[Expr, int], ...]  # atoms with their powers, in the order of `key`
 ONE: Monomial = ()
@@ -34,11 +37,41 @@ def interned(expr: Expr) -> Expr:
     return _ATOMS.setdefault(expr, expr)
 
 
-@cache
+_READABLE = 80  # nodes of an expression that is ordered by its text
+
+_marks: dict[Expr, tuple[int, str]] = {}
+
+
 def key(atom: Expr) -> tuple[int, int, str]:
-    """The order of atoms: by rank, then short before long, then by their text."""
-    text = show_ir.text(atom)
-    return (atom.rank, len(text), text)
+    """The order of atoms: by rank, then small before large, then by their text.
+
+    The text of nested normal forms may be exponentially long; that of large ones is told apart by
+    a digest instead. Neither depends on the run.
+    """
+    size, mark = _mark(atom)
+    return (atom.rank, size, mark)
+
+
+def _mark(expr: Expr) -> tuple[int, str]:
+    """The number of nodes of an expression as it is written, and its text or digest."""
+    known = _marks.get(expr)
+    if known is not None:
+        return known
+    if len(_marks) > 1 << 17:
+        _marks.clear()
+    node: Any
+    for node in bottom_up(expr):
+        if node in _marks:
+            continue
+        below = [_marks[child] for child in node.children]
+        size = 1 + sum(count for count, _ in below)
+        if size <= _READABLE:
+            _marks[node] = size, show_ir.text(node)
+        else:
+            own = [type(node).__name__, *(repr(getattr(node, name)) for name in node._own)]
+            parts = "\0".join([*own, *(mark for _, mark in below)])
+            _marks[node] = size, hashlib.sha256(parts.encode()).hexdigest()
+    return _marks[expr]
 
 
 def times(one: Monomial, other: Monomial) -> Monomial:

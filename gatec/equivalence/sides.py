@@ -150,19 +150,23 @@ def parameter(node: Expr, mine: Collection[str] | None) -> Expr | None:
     return node if mine is None or base.name in mine else None
 
 
-def occurrences(
-    node: Expr, names: Collection[str] | None, linear: bool = True
-) -> Iterator[tuple[Expr, bool]]:
-    """Every place of a parameter, and whether the value is linear there. None: any parameter."""
+def occurrences(node: Expr, names: Collection[str] | None) -> Iterator[tuple[Expr, bool]]:
+    """Every place of a parameter, and whether the value is linear there. None: any parameter.
+
+    What is nonlinear is told as a whole, without a look inside: nested functions are large.
+    """
     if names is not None and not mentions(node, names):
         return
     own = parameter(node, names)
     if own is not None:
-        yield own, linear
+        yield own, True
         return
-    linear = linear and isinstance(node, Apply) and node.op in _LINEAR
+    if not (isinstance(node, Apply) and node.op in _LINEAR):
+        if names is not None or parameters(node):
+            yield node, False
+        return
     for child in node.children:
-        yield from occurrences(child, names, linear)
+        yield from occurrences(child, names)
 
 
 def matrix_product(node: Expr, mine: frozenset[str]) -> tuple[Expr, Expr] | None:
