@@ -163,7 +163,10 @@ class Replay:
         if step.law == "equation":
             holds: bool | None = self.equations.get(before) == step.after
         else:
-            holds = self.laws.holds(step.law, before, step.after)
+            try:
+                holds = self.laws.holds(step.law, before, step.after)
+            except (ValueError, RecursionError) as problem:  # shapes that do not fit; no end
+                raise Refused(f"a step of {step.law!r} cannot be checked: {problem}") from problem
         if holds is None:
             raise Refused(f"there is no law {step.law!r}")
         if not holds:

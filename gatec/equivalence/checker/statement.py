@@ -46,6 +46,8 @@ def _plain(cell: Cell) -> None:
         verify(cell)
     except ValueError as problem:
         raise Refused(f"{cell.name}: {problem}") from problem
+    if len({state.name for state in cell.states}) != len(cell.states):
+        raise Refused(f"{cell.name} has two states of one name")
     for node in postorder(equation.value for equation in cell.equations):
         if isinstance(node, Ref):
             wanted = {"state": 1, "input": 0, "param": 0, "var": 0}.get(node.kind)
