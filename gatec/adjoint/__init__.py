@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gatec import passes
 from gatec.adjoint.keep import keep
-from gatec.adjoint.reverse import Cotangents, reverse
+from gatec.adjoint.reverse import reverse
 from gatec.ir import Backward, Cell, Program
 from gatec.passes.common import all_names, refs
 
@@ -25,7 +25,8 @@ def derive(plan: Cell) -> tuple[Cell, Backward]:
     """
     raw = reverse(plan)
     plan, equations = keep(plan, raw.equations)
-    back = replace(plan, states=plan.states, equations=tuple(equations), output=_any(raw))
+    # A cell names an output; backward equations have none of their own.
+    back = replace(plan, equations=tuple(equations), output=equations[-1].name)
     made = passes.normalise(back, raw.roots, taken=all_names(plan))
     own = {equation.name for equation in made.equations}
     read = {
@@ -49,11 +50,6 @@ def differentiate(source: Cell, plan: Cell) -> Program:
     """A cell, its plan and its backward cell: what backends read."""
     plan, backward = derive(plan)
     return Program(source, plan, backward)
-
-
-def _any(raw: Cotangents) -> str:
-    """A backward cell has no output of its own; a cell names one of its equations."""
-    return raw.equations[-1].name
 
 
 __all__ = ["derive", "differentiate"]

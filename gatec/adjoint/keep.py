@@ -15,10 +15,11 @@ from dataclasses import replace
 
 from gatec.adjoint.cut import Network
 from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, SizeValue, Slice
-from gatec.ir import Cell, Equation, Phase
+from gatec.ir import Cell, Equation
 from gatec.ops import Kind
 from gatec.passes.common import (
     COMPARISONS,
+    RANK,
     Fresh,
     Phases,
     bottom_up,
@@ -60,7 +61,7 @@ class _Choice:
         self.values = {equation.name: equation.value for equation in plan.equations}
         states = {state.update for state in plan.states}
         self.free = {name for name in states if plan.equation(name).value.batched}
-        self.forward = {e.name for e in plan.equations}
+        self._forward: dict[Expr, bool] = {}
         # What the forward pass computes anyway; only that can be kept.
         self.computed = {node for e in plan.equations for node in nodes(e.value)}
         self.computed |= {e.ref for e in plan.equations}
@@ -70,27 +71,28 @@ class _Choice:
         """The largest parts of backward equations that are values of the forward pass."""
         found: dict[Expr, None] = {}
         for equation in backward:
-            value = equation.value
-            own = {n for n in bottom_up(value) if self._is_forward(n)}
-            found.update(dict.fromkeys([value] if value in own else []))
-            for node in bottom_up(value):
-                if node not in own:
-                    found.update((c, None) for c in node.children if c in own and c.batched)
-        return [node for node in found if node.batched]
+            order = bottom_up(equation.value)
+            own = {node for node in order if self._is_forward(node)}
+            largest = [child for node in order if node not in own for child in node.children]
+            largest.append(equation.value)
+            found.update((node, None) for node in largest if node in own and node.batched)
+        return list(found)
 
     def _is_forward(self, node: Expr) -> bool:
-        """A value that the backward pass could read or compute: pointwise over forward names."""
-        known = self.__dict__.setdefault("_known", {})
-        if node not in known:
+        """A value that the backward pass could read or compute: pointwise over forward names.
+
+        Children are asked before their parents, so that no call goes deeper than one.
+        """
+        known = self._forward.get(node)
+        if known is None:
             if isinstance(node, Ref):
-                known[node] = node.kind != "grad" and (
-                    node.kind != "var" or node.name in self.forward
-                )
+                known = node.kind != "grad" and (node.kind != "var" or node.name in self.values)
             elif isinstance(node, Apply) and not (is_pointwise(node) or is_transpose(node)):
-                known[node] = False
+                known = False
             else:
-                known[node] = all(self._is_forward(child) for child in node.children)
-        return bool(known[node])
+                known = all(self._is_forward(child) for child in node.children)
+            self._forward[node] = known
+        return known
 
     def stored(self) -> set[Expr]:
         """The batched expressions to keep."""
@@ -158,8 +160,7 @@ def _named(plan: Cell, stored: set[Expr]) -> tuple[Cell, dict[Expr, Ref]]:
         value = _substituted(equation.value, names, whole=False)
         phases.equations[equation.name] = equation.phase
         equations.append(replace(equation, value=value))
-    order = list(Phase)
-    equations.sort(key=lambda e: order.index(e.phase))
+    equations.sort(key=lambda equation: RANK[equation.phase])
     return replace(plan, equations=tuple(equations)), names
 
 

@@ -53,8 +53,7 @@ def normalise(cell: Cell, roots: Collection[str], *, taken: Collection[str] = ()
     Equations may read `Ref("grad", …)`, which arrives at each step, and variables that no
     equation computes (values of the forward loop). A root whose phase is given as AFTER or
     FINAL is not needed inside the loop; every other root is. No new equation is called as one of
-    `taken`. Raises ValueError where shapes do
-    not fit.
+    `taken`. Raises ValueError where shapes do not fit.
     """
     late = {e.name for e in cell.equations if e.phase in (Phase.AFTER, Phase.FINAL)}
     given = Roots(frozenset(roots), frozenset(roots) - late, frozenset(taken))
