@@ -161,3 +161,23 @@ def test_a_last_equation_that_may_not_be_the_output():
 )
 def test_an_output_that_is_said_or_clear(lines):
     assert warned("\n".join(lines)) == []
+
+
+# --- what of a document belongs to the cell -------------------------------------------------------
+
+
+def test_every_formula_that_the_cell_is_made_of_is_in_it():
+    """In whatever order they stand: Yang et al., Gated Delta Networks, 2025."""
+    lines = [
+        r"S_t = \alpha_t S_{t-1} + \beta_t (v_t - S_{t-1} k_t) k_t^\top",
+        r"\alpha_t = \sigma(w_\alpha^\top x_t)",
+        r"\beta_t = \sigma(w_\beta^\top x_t)",
+        r"k_t = W_k x_t",
+        r"v_t = W_v x_t",
+        r"q_t = W_q x_t",
+        r"o_t = S_t q_t",
+    ]
+    for turn in range(len(lines)):
+        turned = lines[turn:] + lines[:turn]
+        found = cell("\n".join(f"$${line}$$" for line in turned), "spec.md")
+        assert len(found.equations) == len(lines) and len(found.inputs) == 1
