@@ -66,6 +66,7 @@ class RandomCell:
     output: str
     square: bool
     equations: list[tuple[str, Value]]
+    inputs: tuple[str, ...] = ("x",)
 
     def __repr__(self) -> str:
         return f"RandomCell(\n{self.text})"
@@ -118,6 +119,8 @@ class Writer:
         # What a matrix says to be a vector; without one, a text may as well mean scalars.
         self.certain: set[str] = set()
         self.is_certain = False
+        self.second = self.chance(20)  # a second input, u
+        self.declarations: list[str] = []
 
     def pick(self, *options: Any) -> Any:
         return self.draw(st.sampled_from(options))
@@ -139,10 +142,14 @@ class Writer:
         text = self.notation.spell(name)
         return Term(text, ATOM, shape, lambda env: env.params[name.mangled], False)
 
-    def input(self, lag: int = 0) -> Term:
-        self.reads_input |= lag == 0
-        text = self.notation.timed(self.names["x"], lag)
-        return Term(text, ATOM, "x", lambda env: env.input("x", lag))
+    def input(self, lag: int = 0, name: str = "x") -> Term:
+        self.reads_input |= lag == 0 and name == "x"
+        text = self.notation.timed(self.names[name], lag)
+        return Term(text, ATOM, name, lambda env: env.input(name, lag))
+
+    def declare(self, line: str) -> None:
+        if line not in self.declarations:
+            self.declarations.append(line)
 
     def variable(self, name: str) -> Term:
         """A quantity computed earlier at this step."""
@@ -205,9 +212,13 @@ class Writer:
 
     def number(self) -> Term:
         text, value = self.pick(
-            ("0.5", 0.5), ("2", 2.0), (".25", 0.25), (r"\frac{1}{3}", 1 / 3), (r"\frac12", 0.5)
-        )
-        return Term(text, ATOM, "", lambda env: torch.tensor([value], dtype=torch.float64))
+            ("0.5", 0.5), ("2", 2.0), (".25", 0.25), (r"\frac{1}{3}", 1 / 3), (r"\frac12", 0.5),
+            (r"\kappa", 0.3),
+        )  # fmt: skip
+        if text == r"\kappa":
+            self.declare(rf"const \kappa = {value}")
+        closed = not text.startswith(r"\k")
+        return Term(text, ATOM, "", lambda env: torch.tensor([value], dtype=torch.float64), closed)
 
     def apply(self, function: str, term: Term) -> Term:
         spellings, compute = FUNCTIONS[function]
@@ -230,7 +241,10 @@ class Writer:
     def scalar(self) -> Term:
         """A bounded scalar."""
         kind = self.pick("input", "state", "parameter", "mean", "norm")
-        if kind == "input":
+        if "m" in self.names and self.chance(40):
+            now = "m" in self.defined and self.chance(50)
+            inner = self.variable("m") if now else self.state("m", self.lag())
+        elif kind == "input":
             inner = self.dot(self.param("x"), self.input())
         elif kind == "state":
             inner = self.dot(self.param("h"), self.vector(0))
@@ -268,7 +282,7 @@ class Writer:
             return self.known_vector()
         kind = self.pick(
             "affine", "affine", "affine", "known", "product", "sum", "scaled", "function",
-            "quotient", "complement", "extremum", "power", "mixed", "diagonal", "split",
+            "quotient", "complement", "extremum", "power", "mixed", "diagonal", "split", "narrow",
         )  # fmt: skip
         return getattr(self, f"vector_{kind}")(depth - 1)
 
@@ -356,6 +370,20 @@ class Writer:
             whole = self.times(a, self.param("hh"))
         return self.matvec(whole, self.vector(depth))
 
+    def vector_narrow(self, depth: int) -> Term:
+        """Through a smaller size and back: a matrix of a declared shape."""
+        narrow = self.param("kh")
+        self.declare("size k = 3")
+        self.declare(f"param {narrow.text} : k x n_h")
+        vector = self.vector(depth)
+        inner = self.apply("tanh", self.matvec(narrow, vector))
+
+        def value(env: Env) -> Tensor:
+            back = narrow.value(env).transpose(-1, -2)
+            return torch.matmul(back, inner.value(env)[..., None])[..., 0]
+
+        return Term(f"{self.transposed(narrow)} {inner.text}", PRODUCT, "h", value)
+
     def input_lag(self) -> int:
         lagged = self.notation.has_lags and self.reads_input
         return self.pick(0, 0, 0, 1, 2) if lagged else 0
@@ -368,6 +396,8 @@ class Writer:
             terms.append(self.matvec(self.param("hx"), self.input(self.input_lag())))
         if self.chance(70):
             terms.append(self.param("h"))
+        if self.second and self.chance(40):
+            terms.append(self.matvec(self.param("hu"), self.input(self.input_lag(), "u")))
         if self.chance(5):
             self.square = True
             terms.append(replace(self.input(), shape="h"))
@@ -413,6 +443,16 @@ class Writer:
             f"{decay.text} + {written.text}", SUM, "hh", pointwise(torch.add, decay, written)
         )
 
+    def scalar_update(self, name: str) -> Term:
+        """The new value of a scalar state: a running maximum, or a decaying sum."""
+        before = self.state(name)
+        decay = Term(f"0.9 {before.text}", PRODUCT, "", lambda env: 0.9 * before.value(env))
+        new = self.scalar()
+        if self.chance(50):
+            return self.add(decay, new)
+        text = self.notation.call(r"\max", f"{decay.text}, {new.text}")
+        return Term(text, ATOM, "", pointwise(torch.maximum, decay, new))
+
     def define(self, name: str, term: Term) -> tuple[str, Value, str]:
         if not self.is_certain and term.shape == "h":
             term = self.add(term, self.matvec(self.param("hx"), self.input()))
@@ -424,17 +464,22 @@ class Writer:
 
     def cell(self) -> RandomCell:
         self.names["x"] = self.notation.name("x")
+        self.names["u"] = self.notation.name("u")
+        scalars = ["m"] if self.chance(25) else []
         vectors = self.pick(["h"], ["h"], ["h", "c"], ["a", "s", "c"])
         gates = [self.pick(*pair) for pair in (("r", "Gamma_f"), ("z", "h_tilde"), ("g", "c_hat"))]
         gates = gates[: self.pick(0, 1, 2, 3)]
         matrix = ["S"] if self.chance(25) else []
         readout = ["y"] if matrix or self.chance(30) else []
-        for name in gates + vectors + matrix + readout:
+        for name in scalars + gates + vectors + matrix + readout:
             self.names[name] = self.notation.name(name)
-            self.shapes[name] = "hh" if name in matrix else "h"
+            self.shapes[name] = "hh" if name in matrix else "" if name in scalars else "h"
         if self.notation.primed:
-            self.primed = vectors + matrix
+            self.primed = scalars + vectors + matrix
         equations = []
+        for name in scalars:
+            self.declare(f"state {self.notation.spell(self.names[name])} : scalar")
+            equations.append(self.define(name, self.scalar_update(name)))
         for name in gates:
             equations.append(self.define(name, self.gate(2)))
         for name in matrix:
@@ -444,8 +489,11 @@ class Writer:
         output = equations[-1][0]
         unused = [n for n in gates + vectors if n not in self.used or n in vectors]
         # Whatever nothing reads yet, and an input that nothing reads, become part of the output.
-        if readout or unused != [output] or not self.reads_input:
+        if readout or unused != [output] or not self.reads_input or scalars or self.second:
             terms = [self.variable(n) for n in unused]
+            terms += [self.times(self.variable(n), self.known_vector()) for n in scalars]
+            if self.second:
+                terms.append(self.matvec(self.param("hu"), self.input(name="u")))
             if not self.reads_input:
                 terms.append(self.matvec(self.param("hx"), self.input()))
             if matrix:
@@ -465,9 +513,9 @@ class Writer:
         if self.chance(20):
             lines = self.draw(st.permutations(lines))
             declare_output = True
-        head = ["cell Random"]
-        if self.notation.primed or self.chance(15):
-            head.append("input x")
+        head = ["cell Random", *self.declarations]
+        if self.second or self.notation.primed or self.chance(15):
+            head.append("input x, u" if self.second else "input x")
         if declare_output:
             head.append(f"output {self.notation.spell(self.names[output])}")
         return RandomCell(
@@ -477,6 +525,7 @@ class Writer:
             output,
             self.square,
             [(name, value) for name, value, _ in equations],
+            ("x", "u") if self.second else ("x",),
         )
 
 

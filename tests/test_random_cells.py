@@ -24,15 +24,16 @@ def agrees(cell, numbers, targets):
     input_size, hidden_size, steps, batch = numbers
     if cell.square:
         input_size = hidden_size
-    letters = {"h": hidden_size, "x": input_size}
-    sizes = {"input_size": input_size, "hidden_size": hidden_size}
+    letters = {"h": hidden_size, "x": input_size, "u": 2, "k": 3}
     program = compiled_text(cell.text, "random.gate")
+    sizes = {"input_size": input_size, "hidden_size": hidden_size, "u_size": 2, "k": 3}
     found = {p.name: tuple(d.value(sizes) for d in p.shape) for p in program.source.params}
     params = {name: shape(text, **letters) for name, text in cell.params.items()}
     assert found == params
     assert {s.name for s in program.source.states} == set(cell.states)
     states = {name: shape(text, **letters) for name, text in cell.states.items()}
-    case = draw({"params": params, "inputs": {"x": (input_size,)}, "states": states}, steps, batch)
+    inputs = {name: (letters[name],) for name in cell.inputs}
+    case = draw({"params": params, "inputs": inputs, "states": states}, steps, batch)
     wanted = differentiated(cell.run, case)
     with tempfile.TemporaryDirectory() as folder:
         for target in targets:
