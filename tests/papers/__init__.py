@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -75,7 +75,7 @@ def paper(title: str, params: dict[str, str], states: dict[str, str], **more: An
     return collect
 
 
-def gates(pattern: dict[str, str], names: str) -> dict[str, str]:
+def gates(pattern: dict[str, str], names: Iterable[str]) -> dict[str, str]:
     """`{"W_%": "h,x"}` for every gate letter."""
     return {name.replace("%", gate): shape for gate in names for name, shape in pattern.items()}
 

@@ -360,3 +360,69 @@ def strongly_typed(p, x, s):
     f = sigmoid(x @ p.V.T + p.b)
     h = f * s.h + (1 - f) * (x @ p.W.T)
     return h, {"h": h}
+
+
+@paper(
+    "Laurent & von Brecht, A Recurrent Neural Network without Chaos (CFN), 2017",
+    {"W": "h,x", **gates({"U_%": "h,h", "V_%": "h,x", "b_%": "h"}, ("theta", "eta"))},
+    H,
+    suffix="md",
+)
+def chaos_free(p, x, s):
+    r"""
+    The gates are
+
+    $$\theta_t := \sigma(U_\theta h_{t-1} + V_\theta x_t + b_\theta), \qquad \eta_t := \sigma(U_\eta h_{t-1} + V_\eta x_t + b_\eta)$$
+
+    and
+
+    $$h_t = \theta_t \odot \tanh(h_{t-1}) + \eta_t \odot \tanh(W x_t)$$
+    """
+    theta = sigmoid(s.h @ p.U_theta.T + x @ p.V_theta.T + p.b_theta)
+    eta = sigmoid(s.h @ p.U_eta.T + x @ p.V_eta.T + p.b_eta)
+    h = theta * tanh(s.h) + eta * tanh(x @ p.W.T)
+    return h, {"h": h}
+
+
+@paper(
+    "Wu et al., On Multiplicative Integration, 2016 (bold Greek vectors)",
+    {"alpha": "h", "W": "h,x", "U": "h,h", "beta_1": "h", "beta_2": "h", "b": "h"},
+    H,
+    suffix="tex",
+)
+def multiplicative_integration(p, x, s):
+    r"""
+    \begin{equation}
+    \mathbf{h}_t = \tanh\left(\boldsymbol{\alpha} \odot \mathbf{W}\mathbf{x}_t \odot \mathbf{U}\mathbf{h}_{t-1} + \boldsymbol{\beta}_1 \odot \mathbf{U}\mathbf{h}_{t-1} + \boldsymbol{\beta}_2 \odot \mathbf{W}\mathbf{x}_t + \mathbf{b}\right)
+    \end{equation}
+    """
+    w, u = x @ p.W.T, s.h @ p.U.T
+    h = tanh(p.alpha * w * u + p.beta_1 * u + p.beta_2 * w + p.b)
+    return h, {"h": h}
+
+
+@paper(
+    "Bahdanau et al., Neural Machine Translation, 2015 (the decoder, index i, given contexts)",
+    {**gates({"W%": "h,h", "U%": "h,h", "C%": "h,c"}, ("", "_z", "_r")), "E": "h,x"},
+    {"s": "h"},
+    inputs={"y": "x", "c": "c"},
+    memory={"y_before": "x"},
+    sizes={"c": 2, "c_size": 2},
+    suffix="tex",
+)
+def translation_decoder(p, x, s):
+    r"""
+    % gate: output s
+    \begin{align}
+    s_i &= (1 - z_i) \circ s_{i-1} + z_i \circ \tilde{s}_i, \\
+    \tilde{s}_i &= \tanh\left(W E y_{i-1} + U [r_i \circ s_{i-1}] + C c_i\right), \\
+    z_i &= \sigma\left(W_z E y_{i-1} + U_z s_{i-1} + C_z c_i\right), \\
+    r_i &= \sigma\left(W_r E y_{i-1} + U_r s_{i-1} + C_r c_i\right),
+    \end{align}
+    """
+    e = s.y_before @ p.E.T
+    z = sigmoid(e @ p.W_z.T + s.s @ p.U_z.T + x.c @ p.C_z.T)
+    r = sigmoid(e @ p.W_r.T + s.s @ p.U_r.T + x.c @ p.C_r.T)
+    candidate = tanh(e @ p.W.T + (r * s.s) @ p.U.T + x.c @ p.C.T)
+    new = (1 - z) * s.s + z * candidate
+    return new, {"s": new, "y_before": x.y}

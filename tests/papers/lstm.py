@@ -254,3 +254,74 @@ def multiplicative_lstm(p, x, s):
     c = sigmoid(f) * s.c + sigmoid(i) * tanh(g)
     h = sigmoid(o) * tanh(c)
     return h, {"h": h, "c": c}
+
+
+@paper(
+    "NVIDIA, cuDNN documentation (plain text)",
+    gates({"W_%": "h,x", "R_%": "h,h", "b_W%": "h", "b_R%": "h"}, "ifoc"),
+    HC,
+    suffix="txt",
+)
+def cudnn(p, x, s):
+    r"""
+    i_t = σ(W_i x_t + R_i h_t-1 + b_Wi + b_Ri)
+    f_t = σ(W_f x_t + R_f h_t-1 + b_Wf + b_Rf)
+    o_t = σ(W_o x_t + R_o h_t-1 + b_Wo + b_Ro)
+    c'_t = tanh(W_c x_t + R_c h_t-1 + b_Wc + b_Rc)
+    c_t = f_t ∘ c_t-1 + i_t ∘ c'_t
+    h_t = o_t ∘ tanh(c_t)
+    """
+    i, f, o, g = (
+        x @ getattr(p, f"W_{k}").T
+        + s.h @ getattr(p, f"R_{k}").T
+        + getattr(p, f"b_W{k}")
+        + getattr(p, f"b_R{k}")
+        for k in "ifoc"
+    )
+    c = sigmoid(f) * s.c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), {"h": sigmoid(o) * tanh(c), "c": c}
+
+
+@paper(
+    "Cooijmans et al., Recurrent Batch Normalization, 2017 (its plain LSTM)",
+    {"W_h": "4h,h", "W_x": "4h,x", "b": "4h"},
+    HC,
+    suffix="tex",
+)
+def batch_normalised_baseline(p, x, s):
+    r"""
+    \begin{eqnarray}
+    \left(\begin{array}{ccc}\tilde{\mathbf{f}_t}\\ \tilde{\mathbf{i}_t}\\ \tilde{\mathbf{o}_t}\\ \tilde{\mathbf{g}_t}\end{array}\right)
+    &=& \mathbf{W}_h \mathbf{h}_{t-1} + \mathbf{W}_x \mathbf{x}_t + \mathbf{b} \\
+    \mathbf{c}_t &=& \sigma(\tilde{\mathbf{f}_t}) \odot \mathbf{c}_{t-1} + \sigma(\tilde{\mathbf{i}_t}) \odot \tanh(\tilde{\mathbf{g}_t}) \\
+    \mathbf{h}_t &=& \sigma(\tilde{\mathbf{o}_t}) \odot \tanh(\mathbf{c}_t),
+    \end{eqnarray}
+    """
+    f, i, o, g = (s.h @ p.W_h.T + x @ p.W_x.T + p.b).chunk(4, 1)
+    c = sigmoid(f) * s.c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), {"h": sigmoid(o) * tanh(c), "c": c}
+
+
+@paper(
+    "Moniz & Krueger, Nested LSTMs, 2017 (its baseline; functions named in the text)",
+    gates({"W_x%": "x,h", "W_h%": "h,h", "b_%": "h"}, "ifco"),
+    HC,
+    suffix="tex",
+)
+def nested_baseline(p, x, s):
+    r"""
+    \begin{align}
+    \mathbf{i}_t &= \sigma_i(\mathbf{x}_t \mathbf{W}_{xi} + \mathbf{h}_{t-1} \mathbf{W}_{hi} + \mathbf{b}_i) \\
+    \mathbf{f}_t &= \sigma_f(\mathbf{x}_t \mathbf{W}_{xf} + \mathbf{h}_{t-1} \mathbf{W}_{hf} + \mathbf{b}_f) \\
+    \mathbf{c}_t &= \mathbf{f}_t \odot \mathbf{c}_{t-1} + \mathbf{i}_t \odot \sigma_c(\mathbf{x}_t \mathbf{W}_{xc} + \mathbf{h}_{t-1} \mathbf{W}_{hc} + \mathbf{b}_c) \\
+    \mathbf{o}_t &= \sigma_o(\mathbf{x}_t \mathbf{W}_{xo} + \mathbf{h}_{t-1} \mathbf{W}_{ho} + \mathbf{b}_o) \\
+    \mathbf{h}_t &= \mathbf{o}_t \odot \sigma_h(\mathbf{c}_t)
+    \end{align}
+    where $\sigma_i = \sigma_f = \sigma_o = \sigma$ and $\sigma_c = \sigma_h = \tanh$.
+    """
+    i, f, g, o = (
+        x @ getattr(p, f"W_x{k}") + s.h @ getattr(p, f"W_h{k}") + getattr(p, f"b_{k}")
+        for k in "ifco"
+    )
+    c = sigmoid(f) * s.c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), {"h": sigmoid(o) * tanh(c), "c": c}

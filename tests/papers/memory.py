@@ -214,3 +214,147 @@ def state_space_duality(p, x, s):
     delta = torch.nn.functional.softplus(x @ p.w_Delta + p.b_Delta)[:, None, None]
     memory = exp(-delta * exp(p.alpha)) * s.H + delta * outer(x @ p.W_X.T, x @ p.W_B.T)
     return read(memory, x @ p.W_C.T), {"H": memory}
+
+
+@paper(
+    "Yang et al., Gated Linear Attention, 2023 (with the vector of ones, row vectors)",
+    {"W_Q": "x,h", "W_K": "x,h", "W_V": "x,h", "W_alpha": "x,h"},
+    {"S": "h,h"},
+    suffix="tex",
+)
+def gla_ones(p, x, s):
+    r"""
+    % gate: output \boldsymbol{o}
+    The gates are outer products:
+    $$\mathbf{S}_t = \left(\boldsymbol{\alpha}_t^\intercal \mathbf{1}\right) \odot \mathbf{S}_{t-1} + \boldsymbol{k}_t^\intercal \boldsymbol{v}_t = \mathrm{Diag}(\boldsymbol{\alpha}_t) \mathbf{S}_{t-1} + \boldsymbol{k}_t^\intercal \boldsymbol{v}_t$$
+    $$\boldsymbol{q}_t, \boldsymbol{k}_t, \boldsymbol{v}_t = \boldsymbol{x}_t \mathbf{W}_Q, \boldsymbol{x}_t \mathbf{W}_K, \boldsymbol{x}_t \mathbf{W}_V \in \mathbb{R}^{1 \times d}$$
+    $$\boldsymbol{\alpha}_t = \sigma(\boldsymbol{x}_t \mathbf{W}_\alpha), \quad \boldsymbol{o}_t = \boldsymbol{q}_t \mathbf{S}_t \in \mathbb{R}^{1 \times d}$$
+    """
+    alpha = sigmoid(x @ p.W_alpha)
+    memory = alpha[:, :, None] * s.S + outer(x @ p.W_K, x @ p.W_V)
+    return torch.einsum("bi,bij->bj", x @ p.W_Q, memory), {"S": memory}
+
+
+@paper(
+    "Sun et al., Retentive Network, 2023 (the recurrence alone)",
+    {"gamma_": ""},
+    {"S": "h,h"},
+    inputs={"K": "h", "V": "h", "Q": "h"},
+    suffix="md",
+)
+def retention(p, x, s):
+    r"""
+    $$S_n = \gamma S_{n-1} + K_n^\intercal V_n, \quad O_n = Q_n S_n, \quad n = 1, \cdots, |x|$$
+    """
+    memory = p.gamma_ * s.S + outer(x.K, x.V)
+    return torch.einsum("bi,bij->bj", x.Q, memory), {"S": memory}
+
+
+@paper(
+    "Qin et al., HGRN2, 2024 (the outer product as rows and columns)",
+    gates({"W_%": "h,x"}, "fio"),
+    {"H": "h,h"},
+    suffix="tex",
+)
+def hgrn2(p, x, s):
+    r"""
+    % gate: output \mathbf{y}
+    \begin{align}
+    \mathbf{H}_t &= \mathrm{Diag}\{\mathbf{f}_t\} \mathbf{H}_{t-1} + (1 - \mathbf{f}_t)\, \mathbf{i}_t^\top, \\
+    \mathbf{y}_t &= \mathbf{H}_t^\top \mathbf{o}_t,
+    \end{align}
+    where $\mathbf{f}_t = \sigma(\mathbf{W}_f \mathbf{x}_t)$, $\mathbf{i}_t = \mathbf{W}_i \mathbf{x}_t$ and $\mathbf{o}_t = \sigma(\mathbf{W}_o \mathbf{x}_t)$.
+    """
+    f, i, o = sigmoid(x @ p.W_f.T), x @ p.W_i.T, sigmoid(x @ p.W_o.T)
+    memory = f[:, :, None] * s.H + outer(1 - f, i)
+    return torch.einsum("bij,bi->bj", memory, o), {"H": memory}
+
+
+@paper(
+    "Beck et al., xLSTM, 2024 (mLSTM as printed, with the root of d)",
+    {"W_q": "h,x", "b_q": "h", "W_k": "h,x", "b_k": "h", "W_v": "h,x", "b_v": "h", "w_i": "x",
+     "b_i": "", "w_f": "x", "b_f": "", "W_o": "h,x", "b_o": "h"},
+    {"C": "h,h", "n": "h"},
+    suffix="tex",
+)  # fmt: skip
+def mlstm_printed(p, x, s):
+    r"""
+    % gate: output \bm{h}
+    \begin{align}
+    \bm{C}_t &= f_t\, \bm{C}_{t-1} + i_t\, \bm{v}_t \bm{k}_t^\top && \text{cell state} \\
+    \bm{n}_t &= f_t\, \bm{n}_{t-1} + i_t\, \bm{k}_t && \text{normalizer state} \\
+    \bm{h}_t &= \bm{o}_t \odot \tilde{\bm{h}}_t, & \tilde{\bm{h}}_t &= \bm{C}_t \bm{q}_t \Big/ \max\left\{ \left| \bm{n}_t^\top \bm{q}_t \right|, 1 \right\} \\
+    \bm{q}_t &= \bm{W}_q \bm{x}_t + \bm{b}_q && \text{query input} \\
+    \bm{k}_t &= \frac{1}{\sqrt{d}} \bm{W}_k \bm{x}_t + \bm{b}_k && \text{key input} \\
+    \bm{v}_t &= \bm{W}_v \bm{x}_t + \bm{b}_v && \text{value input} \\
+    i_t &= \exp\left(\tilde{i}_t\right), & \tilde{i}_t &= \bm{w}_i^\top \bm{x}_t + b_i && \text{input gate} \\
+    f_t &= \sigma\left(\tilde{f}_t\right), & \tilde{f}_t &= \bm{w}_f^\top \bm{x}_t + b_f && \text{forget gate} \\
+    \bm{o}_t &= \sigma\left(\tilde{\bm{o}}_t\right), & \tilde{\bm{o}}_t &= \bm{W}_o \bm{x}_t + \bm{b}_o && \text{output gate}
+    \end{align}
+    """
+    q, v = x @ p.W_q.T + p.b_q, x @ p.W_v.T + p.b_v
+    k = x @ p.W_k.T / len(p.b_k) ** 0.5 + p.b_k
+    i, f = exp(x @ p.w_i + p.b_i)[:, None], sigmoid(x @ p.w_f + p.b_f)[:, None]
+    memory = f[:, :, None] * s.C + i[:, :, None] * outer(v, k)
+    n = f * s.n + i * k
+    scale = (n * q).sum(1, keepdim=True).abs().clamp(min=1)
+    return sigmoid(x @ p.W_o.T + p.b_o) * read(memory, q) / scale, {"C": memory, "n": n}
+
+
+@paper(
+    "Yang et al., Gated DeltaNet, 2025",
+    {**gates({"W_%": "h,x"}, "qkv"), "w_alpha": "x", "w_beta": "x"},
+    {"S": "h,h"},
+    suffix="md",
+)
+def gated_deltanet(p, x, s):
+    r"""
+    $$\mathbf{S}_t = \mathbf{S}_{t-1} \left( \alpha_t (\mathbf{I} - \beta_t \boldsymbol{k}_t \boldsymbol{k}_t^\intercal) \right) + \beta_t \boldsymbol{v}_t \boldsymbol{k}_t^\intercal$$
+
+    with $\boldsymbol{q}_t = \mathbf{W}_q \boldsymbol{x}_t \in \mathbb{R}^{d_k}$, $\boldsymbol{k}_t = \mathbf{W}_k \boldsymbol{x}_t \in \mathbb{R}^{d_k}$ and
+    $\boldsymbol{v}_t = \mathbf{W}_v \boldsymbol{x}_t \in \mathbb{R}^{d_v}$,
+    $\alpha_t = \sigma(\mathbf{w}_\alpha^\top \boldsymbol{x}_t) \in (0, 1)$, $\beta_t = \sigma(\mathbf{w}_\beta^\top \boldsymbol{x}_t) \in (0, 1)$;
+    the output is
+
+    $$\boldsymbol{o}_t = \mathbf{S}_t \boldsymbol{q}_t$$
+    """
+    q, k, v = x @ p.W_q.T, x @ p.W_k.T, x @ p.W_v.T
+    alpha, beta = sigmoid(x @ p.w_alpha)[:, None, None], sigmoid(x @ p.w_beta)[:, None, None]
+    eye = torch.eye(k.shape[1], dtype=k.dtype)
+    memory = s.S @ (alpha * (eye - beta * outer(k, k))) + beta * outer(v, k)
+    return read(memory, q), {"S": memory}
+
+
+@paper(
+    "Graves et al., Neural Turing Machines, 2014 (erase and add, one head without addressing)",
+    gates({"W_%": "h,x"}, "wea"),
+    {"M": "h,h"},
+    suffix="tex",
+)
+def erase_and_add(p, x, s):
+    r"""
+    % gate: output \mathbf{r}
+    \[ \mathbf{w}_t = \mathrm{softmax}(\mathbf{W}_w \mathbf{x}_t), \quad \mathbf{e}_t = \sigma(\mathbf{W}_e \mathbf{x}_t), \quad \mathbf{a}_t = \tanh(\mathbf{W}_a \mathbf{x}_t) \]
+    \[ \mathbf{M}_t = \mathbf{M}_{t-1} \odot (\mathbf{1} - \mathbf{w}_t \mathbf{e}_t^\top) + \mathbf{w}_t \mathbf{a}_t^\top, \qquad \mathbf{r}_t = \mathbf{M}_t^\top \mathbf{w}_t \]
+    """
+    w = torch.softmax(x @ p.W_w.T, 1)
+    memory = s.M * (1 - outer(w, sigmoid(x @ p.W_e.T))) + outer(w, tanh(x @ p.W_a.T))
+    return torch.einsum("bij,bi->bj", memory, w), {"M": memory}
+
+
+@paper(
+    "Schlag et al., Fast Weight Programmers, 2021 (several names at once, time above)",
+    gates({"W_%": "h,x"}, "kvq"),
+    {"S": "h,h"},
+    suffix="tex",
+)
+def fast_weights_at_once(p, x, s):
+    r"""
+    \begin{align}
+    \boldsymbol{k}^{(i)}, \boldsymbol{v}^{(i)}, \boldsymbol{q}^{(i)} &= \boldsymbol{W}_k \boldsymbol{x}^{(i)}, \boldsymbol{W}_v \boldsymbol{x}^{(i)}, \boldsymbol{W}_q \boldsymbol{x}^{(i)} \\
+    \boldsymbol{S}^{(i)} &= \boldsymbol{S}^{(i-1)} + \boldsymbol{v}^{(i)} {\boldsymbol{k}^{(i)}}^\top \\
+    \boldsymbol{y}^{(i)} &= \boldsymbol{S}^{(i)} \boldsymbol{q}^{(i)}
+    \end{align}
+    """
+    memory = s.S + outer(x @ p.W_v.T, x @ p.W_k.T)
+    return read(memory, x @ p.W_q.T), {"S": memory}
