@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gatec.equivalence.align import aligned
 from gatec.equivalence.check import check
+from gatec.equivalence.likely import likely
 from gatec.equivalence.match import Found
 from gatec.equivalence.modules import fitting, matching, reading, variants
-from gatec.equivalence.modules.align import aligned
-from gatec.equivalence.modules.likely import likely
 from gatec.equivalence.modules.loaded import LoadedModule
 from gatec.equivalence.modules.trace import Traced
 from gatec.equivalence.modules.variants import Case

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from gatec.equivalence.match import Found
-from gatec.equivalence.modules.align import (
+from gatec.equivalence.align import (
     Laid,
     as_written,
     biases,
@@ -22,6 +21,7 @@ from gatec.equivalence.modules.align import (
     signature,
     whole,
 )
+from gatec.equivalence.match import Found
 from gatec.expr import Apply, Expr, Ref, bottom_up
 from gatec.ir import Cell
 from gatec.passes.common import refs, zeros
