@@ -22,7 +22,8 @@ from gatec.equivalence.verdict import Fingerprint, Kind, Replay, Verdict
 from gatec.expr import Ref, Shape, shape_text
 from gatec.ir import Cell
 
-TRIES = 3_000  # assignments of gates tried in each direction
+TRIES = 12_000  # what a search in one direction may take (see match.Budget)
+LIMITS = 4_000  # and one for limit cases
 TRUSTED = 1e-9  # a replay further off than this is no rounding
 
 
@@ -140,8 +141,9 @@ def _without_map(
     hints: Hints | None,
 ) -> Verdict:
     """No map makes one cell the other: a limit perhaps, or no proof at all."""
-    covers, tried = _covering(one, other, tries, limits=True)
-    covered, tried_back = (None, True) if covers else _covering(other, one, tries, limits=True)
+    few = min(tries, LIMITS)
+    covers, tried = _covering(one, other, few, limits=True)
+    covered, tried_back = (None, True) if covers else _covering(other, one, few, limits=True)
     searched = _family(complete and tried and tried_back)
     if covers is None and covered is None:
         return _without_proof(one, other, names, searched, hints)

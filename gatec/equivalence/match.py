@@ -37,6 +37,7 @@ from gatec.passes.common import bottom_up, nodes, zeros
 
 ONE = Const(Fraction(1))
 HALF = Const(Fraction(1, 2))
+_SMALL = 8  # terms of two polynomials that are compared for one unit of the budget
 _SCALES = 16  # ways to rescale the states that are tried
 # What functions are of a negative argument, given the function of the positive one.
 _MIRRORED: dict[str, Callable[[Expr], Expr]] = {
@@ -79,13 +80,17 @@ class Found:
 
 
 class Budget:
-    """A number of tries, so that a search takes as long on every machine."""
+    """An amount of work, so that a search comes as far on every machine.
 
-    def __init__(self, tries: int) -> None:
-        self.left = tries
+    The unit is one comparison of small polynomials; larger ones cost more.
+    """
 
-    def spend(self) -> bool:
-        self.left -= 1
+    def __init__(self, work: int) -> None:
+        self.left = work
+
+    def spend(self, work: int = 1) -> bool:
+        """Whether the work is still within the budget."""
+        self.left -= work
         return self.left >= 0
 
 
@@ -294,7 +299,7 @@ class _Attempt:
     def _assign(
         self, index: int, chosen: dict[Expr, Target], system: System, settled: frozenset[int]
     ) -> Iterator[Found]:
-        if not self.matcher.budget.spend():
+        if self.matcher.budget.left < 0:
             return
         agreed = self._settle(settled, chosen, system)
         self._reached(index, len(settled if agreed is None else agreed), chosen, system)
@@ -387,6 +392,8 @@ class _Attempt:
         """
         goal = self.theirs.poly(wanted)
         made = self._chosen(value, chosen)
+        if not self.matcher.budget.spend(1 + (len(made.terms) + len(goal.terms)) // _SMALL):
+            return False
         rows = equations(made, goal, self.matcher.unknown)
         if rows is None:
             # Not linear: but perhaps with the parameters that are settled already.
