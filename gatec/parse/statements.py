@@ -65,7 +65,7 @@ def split(tokens: list[Token], source: Source, failure: Failure, *, tex: bool) -
 
 _CONTINUES = OPERATORS - {"COMPARE"}
 _LEFT_SIDE = frozenset(
-    ["NAME", "SCRIPT", "ACCENT", "LBRACE", "RBRACE", "LPAR", "RPAR", "NUMBER", "SIGN"]
+    ["NAME", "SCRIPT", "ACCENT", "LBRACE", "RBRACE", "LPAR", "RPAR", "NUMBER", "SIGN", "AMP"]
 )
 
 
@@ -102,7 +102,10 @@ class _Lines:
             elif kind == "ROW" and not environment:
                 if self._ends_at_row(index, explicit=bool(token)):
                     self._end()
-            elif kind != "AMP" or environment:
+            elif kind == "AMP" and not environment:
+                if self._is_column(index):
+                    self.lines[-1].append(retyped(token, "QUAD", ""))
+            else:
                 self.lines[-1].append(token)
                 self.opened = self.opened or kind == "EQUALS"
         return [line for line in self.lines if line]
@@ -133,6 +136,11 @@ class _Lines:
         start = self.next[index + 1]
         following = self.tokens[start].type if start < len(self.tokens) else ""
         return not explicit or following not in _CONTINUES
+
+    def _is_column(self, index: int) -> bool:
+        """Whether the `&` here stands between two equations: a &= b & c &= d."""
+        start = self.next[index + 1]
+        return self.opened and self.depth == 0 and self._starts_equation(start)
 
     def _starts_declaration(self, start: int) -> bool:
         """Whether the line that starts here is a declaration."""
