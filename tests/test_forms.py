@@ -181,3 +181,26 @@ def test_every_formula_that_the_cell_is_made_of_is_in_it():
         turned = lines[turn:] + lines[:turn]
         found = cell("\n".join(f"$${line}$$" for line in turned), "spec.md")
         assert len(found.equations) == len(lines) and len(found.inputs) == 1
+
+
+# --- equations side by side -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        r"z_t &= \sigma(W_z x_t) & h_t &= z_t \odot h_{t-1} + W x_t",
+        r"z_t &= \sigma(W_z x_t), & h_t &= z_t \odot h_{t-1} + W x_t",
+        r"z_t &= \sigma(W_z x_t) && h_t &= z_t \odot h_{t-1} + W x_t",
+        r"z_t &= \sigma(W_z x_t) &\qquad h_t = z_t &\odot h_{t-1} + W x_t",
+        r"z_t &= \sigma & (W_z x_t) \quad h_t & = z_t \odot h_{t-1} & + W x_t",
+        r"z_t & = & \sigma(W_z x_t) \\ h_t & = & z_t \odot h_{t-1} \\ & & + W x_t",
+        r"z_t = {} & \sigma(W_z x_t) \\ h_t = {} & z_t \odot h_{t-1} \\ & {} + W x_t",
+    ],
+)
+def test_columns_of_equations(row):
+    def step(p, x, s):
+        return {"h": sigmoid(p.W_z @ x.x) * s.h + p.W @ x.x}
+
+    text = rf"\begin{{align}} {row} \end{{align}}"
+    means(text, step, {"W_z": "h,x", "W": "h,x"}, name="spec.tex")
