@@ -275,6 +275,7 @@ class _Attempt:
         self.theirs = Side.of(theirs)
         gates = self.mine.gates(matcher.unknown)
         self.pieces = self._pieces(set(gates))
+        self.places = {gate: place for place, gate in enumerate(gates)}
         self.gates = _soonest(self.pieces, gates)
         # A gate may be one without parameters, too, as tanh(c) is: those come last.
         own = self.theirs.gates(matcher.known)
@@ -347,17 +348,19 @@ class _Attempt:
         return settled
 
     def _targets(self, gate: Expr) -> Iterator[Target]:
-        """What a gate may be taken for, the likeliest first."""
+        """What a gate may be taken for, the likeliest first: what stands where it stands."""
         assert isinstance(gate, Apply)
+        place = self.places[gate]
         alike = [
             other
-            for other in self.targets
+            for _, other in sorted(enumerate(self.targets), key=lambda at: abs(at[0] - place))
             if isinstance(other, Apply) and other.op == gate.op and other.shape == gate.shape
         ]
         for other in alike:
             yield Target(other, argument(other))
-        if gate.op in _MIRRORED:
-            for other in alike:
+            if gate.op == "sigmoid":
+                yield Target(ONE - other, -argument(other))
+            elif gate.op in _MIRRORED:
                 yield Target(_MIRRORED[gate.op](other), -argument(other))
         if indicated(gate) is not None:
             # Signs do not see how large a value is: what they are multiplied by may tell. And
@@ -368,8 +371,6 @@ class _Attempt:
                 yield Target(ONE - other, None)
         if gate.op != "sigmoid":
             return
-        for other in alike:
-            yield Target(ONE - other, -argument(other))
         yield Target(_full(HALF, gate.shape), zeros(gate.shape))
         if self.limits:
             infinite = Ref("param", INFINITE, gate.shape)
