@@ -41,6 +41,10 @@ _FUNCTION_LETTERS = frozenset(
     ["f", "g", "phi", "psi", "rho", "varphi", "sigma", "Phi", "Psi", "tau"]
 )
 
+# What papers write for an affine map with parameters of its own; in small letters, `linear` is the
+# identity as an activation.
+LAYERS = frozenset(["linear", "affine", "dense", "fc", "proj", "projection", "mlp", "ffn"])
+
 
 @dataclass
 class Names:
@@ -97,6 +101,8 @@ class Names:
         word = key.base.lower().replace("_", "").replace("-", "").replace(" ", "")
         if len(key.base) == 1 or (word == "ln" and key.base != "ln"):
             return None
+        if word in LAYERS and key.base != word:
+            return None  # Linear(x) is W x + b
         return FUNCTIONS.get(word)
 
     def is_function(self, node: Node | None) -> bool:
@@ -114,7 +120,7 @@ class Names:
             return False
         if key.base in GREEK_NAMES or len(key.base) == 1:
             return key.base in _FUNCTION_LETTERS
-        return symbol.whole or len(key.base) > 3
+        return symbol.whole or len(key.base) > 3 or _is_layer(key.base)
 
 
 def peel(node: Node | None) -> tuple[Node | None, list[Node]]:
@@ -292,6 +298,16 @@ class Juxtaposer:
         word = symbol.key.base.lower()
         near = nearest(word, known) if len(self._unknown) < 50 else None
         spelled = _spelled(symbol)
+        if word in LAYERS:
+            self.diagnostics.append(
+                Diagnostic(
+                    "E0204",
+                    f"'{symbol.key}' is a layer, whose parameters have no names here",
+                    symbol.span,
+                    "write it out, as in W x_t + b; each layer has parameters of its own",
+                )
+            )
+            return
         line = f"${spelled}(z) = \\tanh(z)$" if self.prose else f"function {spelled} = tanh"
         kind = "formula" if self.prose else "line"
         self.diagnostics.append(
@@ -421,7 +437,7 @@ class Juxtaposer:
     def _is_product(self, word: str) -> bool:
         if not word.isalpha() or len(word) > 3 or (self.names.index or " ") in word:
             return False
-        if len(set(word)) < len(word):
+        if len(set(word)) < len(word) or _is_layer(word):
             return False  # nobody writes h squared as hh
         return word[0].isupper() or all(_letter(char) in self.names.letters for char in word)
 
@@ -452,8 +468,12 @@ def _is_minus_one(node: Node) -> bool:
     return False
 
 
-def _letter(char: str) -> str:
+def _is_layer(word: str) -> bool:
+    """Whether a word without a command around it names a layer; FC may be a product."""
+    return len(word) > 2 and word.lower() in LAYERS
 
+
+def _letter(char: str) -> str:
     return GREEK.get(char, char)
 
 

@@ -31,6 +31,7 @@ from gatec.syntax import (
     Module,
     Node,
     Symbol,
+    Transpose,
     single,
     symbols,
 )
@@ -232,7 +233,7 @@ class Parser:
                 made.append(_Sides(name, value if alias else following, found))
             return made
         if len(sides) == 2:
-            return [_Sides(sides[0], sides[1], found)]
+            return [_Sides(*_upright(sides[0], sides[1]), found)]
         if not found.statement.tex:
             self.diagnostics.append(
                 Diagnostic(
@@ -363,6 +364,14 @@ def _between(one: Span, other: Span) -> Span:
     text = one.source.text[one.end : other.start]
     start = one.end + len(text) - len(text.lstrip())
     return one.source.span(start, max(start + 1, one.end + len(text.rstrip())))
+
+
+def _upright(left: Node, right: Node) -> tuple[Node, Node]:
+    """`h_t^\\top = x_t^\\top W` as the equation of `h_t`, both sides transposed."""
+    inner = single(left)
+    if isinstance(inner, Transpose) and isinstance(inner.arg, Symbol):
+        return inner.arg, Transpose(right, right.span)
+    return left, right
 
 
 def _is_left_side(node: Node) -> bool:
