@@ -204,3 +204,33 @@ def test_columns_of_equations(row):
 
     text = rf"\begin{{align}} {row} \end{{align}}"
     means(text, step, {"W_z": "h,x", "W": "h,x"}, name="spec.tex")
+
+
+# --- transposed equations, layers without names ---------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["spec.gate", "spec.md"])
+def test_an_equation_of_row_vectors(name):
+    def step(p, x, s):
+        return {"h": tanh(x.x @ p.W + s.h @ p.U + p.b)}
+
+    text = r"h_t^\top = \tanh(x_t^\top W + h_{t-1}^\top U + b^\top)"
+    text = text if name == "spec.gate" else f"$${text}$$"
+    means(text, step, {"W": "x,h", "U": "h,h", "b": "h"}, name=name)
+
+
+def test_a_label_that_means_the_transpose():
+    """Baytas et al., T-LSTM, 2017: `C^T` beside `C` is no second quantity, and nobody is misled."""
+    found = refused("D_t = D_{t-1}\nC^T_t = C_{t-1} - D_t\nC_t = C^T_t + x_t")
+    assert [d.code for d in found] == ["E0202"]
+
+
+@pytest.mark.parametrize("layer", [r"\mathrm{Linear}", r"\mathrm{Linear}_{d_h}", "Linear", "MLP"])
+def test_a_layer_without_names_for_its_parameters(layer):
+    """Feng et al., "Were RNNs All We Needed?", 2024: it is no identity."""
+    (found,) = refused(f"h_t = (1 - z_t) \\odot h_{{t-1}} + x_t\nz_t = \\sigma({layer}(x_t))")
+    assert found.code == "E0204" and "W x_t + b" in found.hint
+
+
+def test_the_linear_activation():
+    means("function f = linear\nh_t = f(W x_t) + h_{t-1}", lambda p, x, s: {"h": p.W @ x.x + s.h})
