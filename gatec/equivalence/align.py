@@ -8,7 +8,9 @@ the other; it is proved as any other map is.
 
 from __future__ import annotations
 
+import difflib
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -19,7 +21,7 @@ from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.sides import Side
 from gatec.expr import Apply, Concat, Const, Dim, Expr, Ref, Slice, call, rewrite
 from gatec.ir import Cell
-from gatec.passes.common import zeros
+from gatec.passes.common import is_zero, zeros
 from gatec.passes.layout import concat
 from gatec.passes.products import product
 
@@ -234,19 +236,49 @@ _Scaled = tuple[Fraction, Expr]  # a number times a view of a parameter
 
 
 def biases(own: Sequence[_Scaled], others: Sequence[_Scaled], laid: Laid) -> Laid | None:
-    """A sum of parameters laid over a sum of others: all in the first, 0 in the rest."""
+    """A sum of parameters laid over another: in pairs, or all in the first, 0 in the rest."""
     if not own:
         return None
+    if any(view in laid.params for _, view in own):
+        known = [(scale, laid.params.get(view)) for scale, view in own]
+        found = [term for scale, value in known for term in _terms(value, scale)]
+        return laid if Counter(found) == Counter(others) else None
     none = zeros(own[0][1].shape)
-    taken = [bias for bias in own if laid.params.get(bias[1], none) != none]
-    (scale, first), *more = taken or own
-    terms = [v if n == scale else Const(n / scale) * v for n, v in others]
-    total = call("add", *terms) if terms[1:] else terms[0] if terms else none
-    made = None if taken and more else laid.with_param(first, total)
-    for _, view in own:
-        if made is not None and view != first:
-            made = made.with_param(view, none)
+    values = [none] * len(own)
+    if len(own) == len(others):
+        for place, (number, view) in enumerate(_paired(own, others)):
+            values[place] = _times(number / own[place][0], view)
+    else:
+        terms = [_times(number / own[0][0], view) for number, view in others]
+        values[0] = call("add", *terms) if terms[1:] else terms[0] if terms else none
+    made: Laid | None = laid
+    for (_, view), value in zip(own, values, strict=True):
+        made = made.with_param(view, value) if made is not None else None
     return made
+
+
+def _times(number: Fraction, view: Expr) -> Expr:
+    return view if number == 1 else Const(number) * view
+
+
+def _terms(value: Expr | None, scale: Fraction) -> list[_Scaled | None]:
+    """The views in a sum that was laid over a parameter, each with its number."""
+    if value is None:
+        return [None]
+    parts = value.args if isinstance(value, Apply) and value.op == "add" else (value,)
+    found = [_scaled(part) for part in parts if not is_zero(part)]
+    return [term and (term[0] * scale, term[1]) for term in found]
+
+
+def _paired(own: Sequence[_Scaled], others: Sequence[_Scaled]) -> Sequence[_Scaled]:
+    """The others in the order in which their names are most like one's own."""
+    orders = itertools.islice(itertools.permutations(others), _ORDERS)
+    return max(orders, key=lambda order: sum(map(_alike_names, own, order)))
+
+
+def _alike_names(one: _Scaled, other: _Scaled) -> float:
+    mine, theirs = (str(getattr(_base(view), "name", "")).lower() for _, view in (one, other))
+    return float(difflib.SequenceMatcher(None, mine, theirs).ratio())
 
 
 def parted(node: Apply) -> tuple[list[Expr], list[_Scaled]]:

@@ -12,6 +12,7 @@ from gatec.backends.python.cell import Locals
 from gatec.backends.python.lines import statements
 from gatec.backends.torch import describe
 from gatec.backends.torch.layer import layer
+from gatec.backends.torch.weights import weights
 from gatec.expr import INPUT, Dim, Shape
 from gatec.ir import Cell, Param, Program
 
@@ -77,6 +78,7 @@ def module(program: Program) -> str:
         resets=_resets(plan.params),
         sizes=_dict("sizes", ((name, f"self.{name}") for name in _sizes(plan))),
         checks=_checks(plan),
+        weights=weights(program),
     )
     # Whether `math` is needed shows in the text alone: constants print as Python numbers.
     return body if "math." in body else body.replace("import math\n", "", 1)
