@@ -9,6 +9,9 @@ from gatec.ir import GRAD_OUTPUTS, Equation
 from gatec.passes.common import is_simple
 from gatec.passes.layout import View, never_negative
 
+# A copy is always right; where an array has so many parts, none is compared with all others.
+_MANY = 64
+
 
 class Returned:
     """The arrays that a function has returned so far.
@@ -28,7 +31,8 @@ class Returned:
         """The code of a value that is returned, as a copy where it would share memory."""
         view = View.of(rewrite(value, self._behind))
         seen = self._seen.setdefault(view.base, []) if isinstance(view.base, Ref) else []
-        shared = _is_given(view.base) or any(_overlap(view, other) for other in seen)
+        shared = _is_given(view.base) or len(seen) > _MANY
+        shared = shared or any(_overlap(view, other) for other in seen)
         if shared or code.startswith("np.broadcast_to("):
             return f"{code}.copy()"
         seen.append(view)
