@@ -24,23 +24,15 @@ class Text:
     full: bool = True
 
 
-# Functions of Python numbers: sizes, constants and what is computed from them alone.
+# Functions of Python numbers (sizes, constants and what is computed from them alone) that are not
+# those of the module `math` by their operators' names.
 _NUMBER_FUNCTIONS = {
-    "sqrt": "math.sqrt({0})",
-    "exp": "math.exp({0})",
-    "log": "math.log({0})",
-    "log1p": "math.log1p({0})",
-    "expm1": "math.expm1({0})",
-    "tanh": "math.tanh({0})",
     "sigmoid": "math.exp(min({0}, 0)) / (1 + math.exp(-abs({0})))",
     "relu": "max({0}, 0)",
     "softplus": "max({0}, 0) + math.log1p(math.exp(-abs({0})))",
     "abs": "abs({0})",
     "sign": "({0} > 0) - ({0} < 0)",
-    "sin": "math.sin({0})",
-    "cos": "math.cos({0})",
     "arctan": "math.atan({0})",
-    "erf": "math.erf({0})",
     "pow": "pow({0}, {1})",
     "max": "max({0}, {1})",
     "min": "min({0}, {1})",
@@ -59,7 +51,8 @@ _NUMBER_PRECEDENCE = {
 def number_function(name: str, texts: list[Text]) -> Text:
     """A function of Python numbers, by Python's own arithmetic."""
     least = {"sign": ADDITIVE, "where": COMPARISON}.get(name, _CHOICE)
-    code = _NUMBER_FUNCTIONS[name].format(*(bracketed(text, least) for text in texts))
+    template = _NUMBER_FUNCTIONS.get(name, f"math.{name}({{0}})")
+    code = template.format(*(bracketed(text, least) for text in texts))
     return Text(code, _NUMBER_PRECEDENCE.get(name, ATOM), number=True)
 
 
