@@ -19,13 +19,14 @@ from functools import lru_cache
 from gatec.equivalence.match import Found
 from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.sides import Side
-from gatec.expr import Apply, Concat, Const, Dim, Expr, Ref, Slice, call, rewrite
+from gatec.expr import Apply, Concat, Const, Dim, Expr, Ref, Slice, bottom_up, call, rewrite
 from gatec.ir import Cell
 from gatec.passes.common import is_zero, zeros
 from gatec.passes.layout import concat
 from gatec.passes.products import product
 
 _TRIES = 5_000  # pairs of expressions that are laid over each other
+DEEPEST = 100  # nesting of expressions that are searched
 _ORDERS = 24  # orders of terms that look alike
 _AC = frozenset({"add", "mul"})  # their operands have no order
 
@@ -36,7 +37,10 @@ def aligned(mine: Cell, theirs: Cell) -> Iterator[Found]:
         return
     for values in (as_written, _normalised):
         try:
-            search = _Search(values(mine), values(theirs), _places(mine), _places(theirs))
+            one, other = values(mine), values(theirs)
+            if one.depth > DEEPEST or other.depth > DEEPEST:
+                continue
+            search = _Search(one, other, _places(mine), _places(theirs))
             found = (laid.found(mine) for laid in search.results())
             yield from itertools.islice(filter(None, found), 1)
         except (TooLarge, _OutOfTries):
@@ -53,6 +57,15 @@ class Values:
 
     output: Expr
     updates: Mapping[str, Expr]
+
+    @property
+    def depth(self) -> int:
+        """How deep the expressions nest: the search follows them down."""
+        depths: dict[Expr, int] = {}
+        for root in (self.output, *self.updates.values()):
+            for node in bottom_up(root):
+                depths[node] = 1 + max((depths[child] for child in node.children), default=0)
+        return max(depths.values())
 
 
 def _normalised(cell: Cell) -> Values:
@@ -354,4 +367,4 @@ def signature(node: Expr) -> int:
     return _NUMBERS.setdefault(key, len(_NUMBERS))
 
 
-__all__ = ["Laid", "Values", "aligned", "as_written", "signature"]
+__all__ = ["DEEPEST", "Laid", "Values", "aligned", "as_written", "signature"]

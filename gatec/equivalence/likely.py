@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from gatec.equivalence.align import (
+    DEEPEST,
     Laid,
     as_written,
     biases,
@@ -32,6 +33,8 @@ def likely(mine: Cell, theirs: Cell) -> Iterator[Found]:
     if len(mine.states) != len(theirs.states):
         return
     one, other = as_written(mine), as_written(theirs)
+    if max(one.depth, other.depth) > DEEPEST:
+        return
     laying = _Laying()
     laying.over(one.output, other.output)
     done: set[str] = set()

@@ -19,8 +19,9 @@ from gatec.equivalence.proof import prove
 from gatec.equivalence.references import Reference, forms
 from gatec.equivalence.sides import renamed
 from gatec.equivalence.steps import Proof
-from gatec.expr import HIDDEN, INPUT, Expr, Ref, rewrite
-from gatec.ir import Cell, Initial
+from gatec.equivalence.torch_form import has_the_form
+from gatec.expr import Expr, Ref, rewrite
+from gatec.ir import Cell
 from gatec.passes.common import refs
 
 _TRIES = 40  # assignments of gates in each direction
@@ -42,7 +43,7 @@ class Exchange:
 
 def exchange(cell: Cell) -> Exchange | None:
     """How weights are exchanged with torch; None for a cell that is none of torch's."""
-    if not _has_the_form(cell):
+    if not has_the_form(cell):
         return None
     names = ("lstm",) if len(cell.states) == 2 else ("gru", "rnn")
     for reference in chain.from_iterable(map(forms, names)):
@@ -51,20 +52,6 @@ def exchange(cell: Cell) -> Exchange | None:
             if found is not None:
                 return found
     return None
-
-
-def _has_the_form(cell: Cell) -> bool:
-    """Whether the interface is that of a torch cell; cheap, and enough to rule most cells out."""
-    states = cell.states
-    return (
-        [item.shape for item in cell.inputs] == [(INPUT,)]
-        and 1 <= len(states) <= 2
-        and all(state.shape == (HIDDEN,) and state.initial == Initial() for state in states)
-        and cell.output_shape == (HIDDEN,)
-        and not cell.constants
-        and not cell.sizes
-        and all(param.bias == (len(param.shape) == 1) and param.shape for param in cell.params)
-    )
 
 
 def _exchange(cell: Cell, reference: Reference) -> Exchange | None:

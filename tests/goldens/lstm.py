@@ -405,6 +405,109 @@ class LSTM(nn.Module):
                 shown.append(f"{name}={getattr(self, name)}")
         return ", ".join(shown)
 
+    # --- The weights of nn.LSTM, which computes the same ---
+
+    @classmethod
+    def from_torch(cls, module: nn.LSTM) -> LSTM:
+        """A module of this class with the weights of an `nn.LSTM`.
+
+        Raises TypeError for a module of another class, ValueError for one that computes
+        something else.
+        """
+        if not isinstance(module, nn.LSTM):
+            raise TypeError(f"expected nn.LSTM, got {type(module).__name__}")
+        if module.proj_size:
+            raise ValueError("an nn.LSTM with proj_size computes something else")
+        weight = next(module.parameters())
+        made = cls(
+            module.input_size,
+            module.hidden_size,
+            module.num_layers,
+            module.bias,
+            module.batch_first,
+            module.dropout,
+            module.bidirectional,
+            weight.device,
+            weight.dtype,
+        )
+        with torch.no_grad():
+            for layer in range(made.num_layers):
+                for direction in range(made._directions):
+                    values = made._taken(module, _torch_suffix(layer, direction))
+                    for key, value in values.items():
+                        parameter = getattr(made, key + _suffix(layer, direction))
+                        if parameter is not None:
+                            parameter.copy_(value)
+        return made.train(module.training)
+
+    def to_torch(self) -> nn.LSTM:
+        """An `nn.LSTM` with the weights of this module."""
+        weight = next(self.parameters())
+        made = nn.LSTM(
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            bias=self.bias,
+            batch_first=self.batch_first,
+            dropout=self.dropout,
+            bidirectional=self.bidirectional,
+            device=weight.device,
+            dtype=weight.dtype,
+        )
+        with torch.no_grad():
+            for layer in range(self.num_layers):
+                for direction in range(self._directions):
+                    values = self._given(layer, direction, weight)
+                    for key, value in values.items():
+                        end = _torch_suffix(layer, direction)
+                        parameter = getattr(made, key + end, None)
+                        if parameter is not None:
+                            parameter.copy_(value)
+        return made.train(self.training)
+
+    def _taken(self, module: nn.LSTM, end: str) -> dict[str, Tensor]:
+        """The parameters of a layer, from those of torch."""
+        values: dict[str, Tensor] = {}
+        W_ii, W_if, W_ig, W_io = getattr(module, "weight_ih" + end).chunk(4)
+        W_hi, W_hf, W_hg, W_ho = getattr(module, "weight_hh" + end).chunk(4)
+        none = W_ii.new_zeros(4 * module.hidden_size)
+        b_ii, b_if, b_ig, b_io = getattr(module, "bias_ih" + end, none).chunk(4)
+        b_hi, b_hf, b_hg, b_ho = getattr(module, "bias_hh" + end, none).chunk(4)
+        values["W_f"] = torch.cat([W_hf, W_if], dim=-1)
+        values["b_f"] = b_if + b_hf
+        values["W_u"] = torch.cat([W_hi, W_ii], dim=-1)
+        values["b_u"] = b_ii + b_hi
+        values["W_c"] = torch.cat([W_hg, W_ig], dim=-1)
+        values["b_c"] = b_ig + b_hg
+        values["W_o"] = torch.cat([W_ho, W_io], dim=-1)
+        values["b_o"] = b_io + b_ho
+        return values
+
+    def _given(self, layer: int, direction: int, weight: Tensor) -> dict[str, Tensor]:
+        """The parameters of torch, from those of a layer."""
+        values: dict[str, Tensor] = {}
+        hidden_size = self.hidden_size
+        W_f, b_f, W_u, b_u, W_c, b_c, W_o, b_o = self._weights(layer, direction, weight)
+        values["weight_ih"] = torch.cat(
+            [
+                W_u[:, hidden_size:],
+                W_f[:, hidden_size:],
+                W_c[:, hidden_size:],
+                W_o[:, hidden_size:],
+            ]
+        )
+        values["weight_hh"] = torch.cat(
+            [
+                W_u[:, :hidden_size],
+                W_f[:, :hidden_size],
+                W_c[:, :hidden_size],
+                W_o[:, :hidden_size],
+            ]
+        )
+        values["bias_ih"] = torch.cat([b_u, b_f, b_c, b_o])
+        values["bias_hh"] = weight.new_zeros(4 * self.hidden_size)
+        return values
+
 
 def _scan(
     step: Callable[..., tuple[Tensor, tuple[Tensor, ...]]],
@@ -444,6 +547,11 @@ def _scan(
 def _suffix(layer: int, direction: int) -> str:
     """What the names of a layer's parameters end in."""
     return (f"_l{layer}" if layer else "") + ("_reverse" if direction else "")
+
+
+def _torch_suffix(layer: int, direction: int) -> str:
+    """What the names of a layer's parameters end in, in torch's own modules."""
+    return f"_l{layer}" + ("_reverse" if direction else "")
 
 
 def _as_tuple(state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:

@@ -18,6 +18,7 @@ from gatec.backends.python.lines import statements
 from gatec.backends.text import WIDTH
 from gatec.backends.torch.library import Torch
 from gatec.backends.torch.printer import TorchPrinter
+from gatec.equivalence.torch_form import has_the_form
 from gatec.expr import Expr
 from gatec.ir import Cell, Program
 from gatec.passes.common import is_zero, refs
@@ -55,6 +56,8 @@ class Weights:
 
 def weights(program: Program) -> Weights | None:
     """The exchange of weights; None for a cell that is none of torch's. Remembered between runs."""
+    if not has_the_form(program.source):
+        return None
     own = Path(__file__).read_bytes()  # what was written by another version is no answer
     made_from = own + f"{__version__}\n{show_ir.cell_text(program.source)}".encode()
     known = cache.read("weights", made_from)
@@ -104,7 +107,7 @@ class _Writer:
 
     def unpacked(self) -> list[str]:
         used = _names(self.found.from_torch.values())
-        lines = []
+        lines: list[str] = []
         for tensor, blocks in self.blocks.items():
             if not used & set(blocks):
                 continue
