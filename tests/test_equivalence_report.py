@@ -4,6 +4,7 @@ import html.parser
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -228,6 +229,16 @@ def test_undecided():
     assert "what was tried" in found.text()
     assert "- a family of maps" in lines(found.text())
     assert found.as_json()["exit_code"] == 3
+
+
+def test_a_search_that_stopped_is_told():
+    found = comparison("CHO_GRU", "GRU_V3").verdict
+    assert "no map in the family that was searched" in comparison("CHO_GRU", "GRU_V3").headline
+    stopped = replace(found, searched=(*found.searched, "the search stopped at its budget"))
+    mine, theirs = compared("CHO_GRU", "Mine"), compared("GRU_V3", "Theirs")
+    headline = Comparison(mine, theirs, stopped).headline
+    assert "no map in the family" not in headline
+    assert "others may make them equal" in headline
 
 
 def test_unlike_cells():

@@ -101,11 +101,12 @@ FAMILY = (
     "states permuted, turned around (-1), or rescaled by ratios of the numbers that drive them",
     "weights and biases solved from linear equations",
 )
+STOPPED = "the search stopped at its budget"
 
 
 def _family(complete: bool) -> tuple[str, ...]:
     """What was searched, in words."""
-    return FAMILY if complete else (*FAMILY, "the search stopped at its budget")
+    return FAMILY if complete else (*FAMILY, STOPPED)
 
 
 def _covering(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gatec.equivalence.check import STOPPED
 from gatec.equivalence.comparison import Comparison
 from gatec.equivalence.verdict import Kind, Verdict
 
@@ -43,12 +44,18 @@ def headline(comparison: Comparison) -> str:
         case Kind.DIFFERENT:
             return (
                 f"{a} and {b} differ: at the point below their outputs are apart for certain, "
-                "under the map of parameters that brings them closest, and no map in the family "
-                "that was searched makes them equal."
+                f"under the map of parameters that brings them closest{_unless(verdict)}."
             )
         case Kind.UNDECIDED:
             return f"Neither a proof that {a} is {b} nor a certified difference was found."
     raise TypeError(f"no sentence for {verdict.kind}")
+
+
+def _unless(verdict: Verdict) -> str:
+    """What is known about other maps."""
+    if STOPPED in verdict.searched:
+        return "; but the search for maps stopped at its budget, and others may make them equal"
+    return ", and no map in the family that was searched makes them equal"
 
 
 def _basis(verdict: Verdict) -> str:
