@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gatec.parse.depth import room
 from gatec.parse.parser import Parser
 from gatec.source import Document
 from gatec.syntax import Module
@@ -9,7 +10,8 @@ from gatec.syntax import Module
 
 def parse(document: Document) -> Module:
     """Parse a document. The module holds the diagnostics; nothing is raised for a bad text."""
-    return Parser(document).module()
+    with room():
+        return Parser(document).module()
 
 
 __all__ = ["parse"]

@@ -68,6 +68,8 @@ _LEFT_SIDE = frozenset(
     ["NAME", "SCRIPT", "ACCENT", "LBRACE", "RBRACE", "LPAR", "RPAR", "NUMBER", "SIGN", "AMP"]
 )
 
+_STARTS = frozenset(["NAME", "ACCENT", "LBRACE"])
+
 
 class _Lines:
     """Cuts tokens where a statement ends: at a new line or at `\\\\`, unless it goes on."""
@@ -176,7 +178,7 @@ class _Lines:
     def _is_equation(self, start: int) -> bool:
         index = self._after_stack(start)
         if index == start:
-            if start >= len(self.tokens) or self.tokens[start].type not in ("NAME", "ACCENT"):
+            if start >= len(self.tokens) or self.tokens[start].type not in _STARTS:
                 return False
             index = start + 1
         while index < len(self.tokens) and self.tokens[index].type in _LEFT_SIDE:

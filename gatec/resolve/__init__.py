@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gatec.errors import Diagnostic, GatecError
 from gatec.ir import Cell
+from gatec.parse.depth import room
 from gatec.resolve.resolver import Resolver
 from gatec.syntax import Mention, Module
 
@@ -22,7 +23,8 @@ class Resolution:
 def resolve(module: Module) -> Resolution:
     """Resolve a parsed module. Raises GatecError with every error of the text, in its order."""
     resolver = Resolver(module)
-    cell = resolver.cell()
+    with room():
+        cell = resolver.cell()
     diagnostics = [*module.diagnostics, *resolver.diagnostics]
     if diagnostics or cell is None:
         raise GatecError(_in_order(diagnostics))

@@ -21,6 +21,7 @@ from gatec.resolve.typed import (
     is_number,
     is_own,
     is_parameter,
+    is_weight,
     parameter,
     weights,
 )
@@ -125,15 +126,26 @@ class Conventions:
         if not self._first_time("inputs"):
             return False
         done = False
+        weighted = self._weighted()
         for quantity in self.quantities:
             if quantity.kind == "input":
                 if quantity.is_step:
                     done |= self._assume(quantity, 0, "scalar: the length of a time step")
-                elif quantity.greek and quantity.juxtaposed:
+                elif quantity.greek and quantity.juxtaposed and quantity.key not in weighted:
                     done |= self._assume(quantity, 0, "scalar: a small Greek letter as a factor")
                 else:
                     done |= self._assume(quantity, 1, "vector: an input by convention")
         return done
+
+    def _weighted(self) -> set[Key]:
+        """The names that a capital parameter stands right before: `W \\delta_t`."""
+        return {
+            right.data[0].key
+            for node in self._nodes()
+            if node.kind == "product"
+            for left, right in itertools.pairwise(node.args)
+            if right.kind == "ref" and is_weight(left)
+        }
 
     def _scalar_factors(self) -> bool:
         """`\\beta_t k_t k_t^\\top`: a small Greek factor of a matrix is a scalar."""

@@ -325,9 +325,18 @@ class Inference:
         )
 
     def _diag(self, node: Typed) -> None:
-        self.solver.set_rank(node.args[0].type, 1, node.span)
         root = node.args[0].type.root()
-        if root.rank == 1 and self._first_time(node):
+        if not self.solver.set_rank(root, 1, node.span):
+            self._failed.add(id(node))
+            self.diagnostics.append(
+                Diagnostic(
+                    "E0312",
+                    f"a diagonal matrix of a {self.solver.text(root)}",
+                    node.span,
+                    "it is made of a vector",
+                )
+            )
+        elif self._first_time(node):
             sizes = node.type.root().dims[0], root.dims[0]
             report = self.solver.differing(node.span)
             if not self.solver.sizes.unify(*sizes, report):

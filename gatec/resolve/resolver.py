@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from gatec.errors import Diagnostic
 from gatec.ir import Cell, verify
 from gatec.resolve import fonts
@@ -35,7 +33,6 @@ class Resolver:
         A stage goes on after the errors of an earlier one where its own would still be true, so
         that one run finds every error; but a text with syntax errors is only searched for names.
         """
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
         declared = self._collect()
         entries, undefined = self._elaborate(declared)
         if not self.table.definitions:
