@@ -103,7 +103,9 @@ class _Reverse:
         self.equations.append(made)
         reaching: dict[Expr, list[Expr]] = {equation.value: [made.ref]}
         matters = _matters(equation.value)
-        for node in reversed(bottom_up(equation.value)):
+        order = bottom_up(equation.value)
+        arguments = {node.children[0] for node in order if _is_function(node)}
+        for node in reversed(order):
             if node not in matters or node not in reaching:
                 continue
             total = _sum(reaching[node])
@@ -113,7 +115,8 @@ class _Reverse:
             value = equation.ref if node is equation.value else node
             children = [child for child in set(node.children) if child in matters]
             if len(children) > 1 and not is_leaf(total):
-                part = temporary(self.fresh(f"{equation.name}_cotangent"), total)
+                role = "argument" if node in arguments else "term"
+                part = temporary(self.fresh(f"{equation.name}_{role}_grad"), total)
                 self.equations.append(part)
                 total = part.ref
             for child, sent in zip(node.children, _rule(node, value, total), strict=True):
@@ -175,6 +178,12 @@ def _fitted(cotangent: Expr, like: Expr) -> Expr:
 
 def _sum(terms: list[Expr]) -> Expr:
     return call("add", *terms) if len(terms) > 1 else terms[0]
+
+
+def _is_function(node: Expr) -> bool:
+    """A function of one operand, such as a gate's sigmoid."""
+    function = isinstance(node, Apply) and OPS[node.op].kind is Kind.POINTWISE
+    return function and len(node.children) == 1
 
 
 def _differentiable(value: Expr) -> bool:
