@@ -39,6 +39,7 @@ REFS: dict[str, Ref] = {
         Ref("param", "P", (WIDE, HIDDEN)),
     )
 }
+ONE = Const(Fraction(1))
 NUMBERS = [Fraction(n) for n in (-2, -1, 0, 1, 2)] + [Fraction(1, 2), Fraction(-1, 2)]
 _ANYWHERE = ("tanh", "sigmoid", "relu", "abs", "softplus", "sin", "cos", "arctan", "erf", "sign")
 _COMPOSED = ("silu", "hard_tanh", "leaky_relu", "softsign", "logsigmoid", "elu", "relu6", "mish")
@@ -108,6 +109,8 @@ class Expressions:
         kind = self.draw.choice(["max", "min", "where", "where", "times", "squared"])
         if kind in ("max", "min"):
             return Apply(kind, (one, other))
+        if self.draw.random() < 0.1:
+            one, other = Apply("exp", (one,)), self.draw.choice([ONE, Apply("exp", (other,))])
         condition = Apply(self.draw.choice(_COMPARED), (one, other))
         if kind == "where":
             return Apply("where", (condition, self(shape, depth - 1), self.either(shape, 0)))
@@ -154,6 +157,7 @@ class Expressions:
         u = self(shape, depth)
         inner = Apply("sqrt", (u * u + 1,))
         options = [inner, inner * inner, inner * inner * inner, 1 / (inner * inner), 1 / inner]
+        options += [Apply("sqrt", (u * u,)), Apply("pow", (u * u + 1, Const(Fraction(1, 2))))]
         return self._of(shape, self.draw.choice(options))
 
     def reduction(self, shape: Shape, depth: int) -> Expr:

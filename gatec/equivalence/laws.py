@@ -6,11 +6,11 @@ node is an atom. `polynomial` is the normal form of an operand. `LAWS` says each
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from gatec.equivalence.polynomials import Monomial, Poly, product, split
-from gatec.equivalence.reductions import ONE, ZERO, indicated, indicator
+from gatec.equivalence.reductions import ONE, ZERO, indicated, indicator, is_choice, is_zero
 from gatec.expr import (
     Apply,
     Broadcast,
@@ -21,10 +21,11 @@ from gatec.expr import (
     SizeValue,
     Slice,
     call,
+    rewrite,
 )
 from gatec.ops import OPS, Kind
 from gatec.passes.layout import ZERO as START
-from gatec.passes.layout import slice_, transpose, units
+from gatec.passes.layout import concat, slice_, transpose, units
 
 Rewrite = tuple[str, Expr] | None
 Normal = Callable[[Expr], Poly]
@@ -39,31 +40,40 @@ LAWS = {
     "tanh": "tanh(u) = 2 sigmoid(2 u) - 1",
     "complement": "sigmoid(-u) = 1 - sigmoid(u)",
     "value at zero": "sigmoid(0) = 1/2, exp(0) = 1, sign(2) = 1, and so on",
-    "odd function": "f(-u) = -f(u) for sin, arctan, erf, sign",
+    "odd function": "f(-u) = -f(u) for sin, arctan, erf",
     "even function": "f(-u) = f(u) for cos",
     "rectifier": "relu(u) = u [u > 0]",
     "rectifier of a negative": "relu(-u) = relu(u) - u",
     "absolute value": "|u| = 2 relu(u) - u",
+    "sign": "sign(u) = [u > 0] - [-u > 0]",
     "maximum": "max(u, v) = v + relu(u - v)",
     "minimum": "min(u, v) = u - relu(u - v)",
     "comparison": "u > v is [u - v > 0], u >= v is 1 - [v - u > 0], u = v is c (u - v) = 0",
     "scale of a sign": "[c u > 0] = [u > 0] for c > 0",
     "choice": "where(c, u, v) = v + [c] (u - v)",
+    "sign of a negative": "[-u > 0] = 1 - [u > 0] - [u = 0]",
+    "sign of exponentials": "[exp(u) - exp(v) > 0] = [u - v > 0], exp(u) = exp(v) is u - v = 0",
+    "choice inside": "f(u + c v) = c f(u + v) + (1 - c) f(u), where c is 0 or 1, "
+    "for exponentials and indicators",
     "softplus": "softplus(-u) = softplus(u) - u",
-    "logarithm": "log(exp(u)) = u, log(1 + exp(u)) = softplus(u), log1p(u) = log(1 + u)",
+    "logarithm": "log(exp(u)) = u, log(exp(u) + exp(v)) = v + softplus(u - v), "
+    "log(sigmoid(u)) = u - softplus(u), log1p(u) = log(1 + u)",
     "exponential": "expm1(u) = exp(u) - 1, exp(softplus(u)) = 1 + exp(u), "
     "exp(-softplus(u)) = sigmoid(-u)",
     "exponential of a sum": "exp(u) exp(v) = exp(u + v)",
     "indicator squared": "[u > 0]^2 = [u > 0]",
+    "signs of one value": "[u > 0] [u - 1 > 0] = [u - 1 > 0], [u > 0] [u = 0] = 0, and so on",
     "square of a root": "sqrt(u)^2 = u",
+    "root": "sqrt(u^2) = |u|, u^(1/2) = sqrt(u)",
     "gate and exponential": "exp(u) sigmoid(u) = exp(u) - sigmoid(u), "
     "exp(-u) sigmoid(u) = 1 - sigmoid(u), 1 / sigmoid(u) = 1 + exp(-u)",
     "logistic function": "1 / (exp(u) + exp(v)) = exp(-u) sigmoid(u - v)",
     "share of a sum": "u / (u + v) = 1 - v / (u + v)",
-    "cases of a sign": "u [-u > 0] = u - u [u > 0]",
+    "at zero": "v [u = 0] is [u = 0] times what v is where u = 0",
     "linearity": "products with matrices, sums and outer products distribute; scalars leave them",
     "inner product": "u^T v = sum(u * v)",
     "blocks": "M [u; v] = M_1 u + M_2 v, with M's first and last columns",
+    "join": "f([u; v]) = [f(u); f(v)], sum([u; v]) = sum(u) + sum(v)",
     "slice": "a slice of a value is computed from slices of its operands",
     "transposition": "(A B)^T = B^T A^T, and so on",
     "association": "(A B) v = A (B v)",
@@ -72,7 +82,7 @@ LAWS = {
     "scaled rows and columns": "(u w^T * M) v = u * (M (w * v))",
 }
 
-_ODD = frozenset({"sin", "arctan", "erf", "sign"})
+_ODD = frozenset({"sin", "arctan", "erf"})
 _AT_ZERO = {
     "sigmoid": HALF,
     "exp": ONE,
@@ -99,7 +109,7 @@ def rewritten(node: Expr, polynomial: Normal) -> Rewrite:
             return "definition", _same_shape(op.definition(node.args[0]), node)
         if op.kind is Kind.POINTWISE:
             rule = _POINTWISE.get(node.op)
-            return _at_zero(node) or (rule(node, polynomial) if rule else None)
+            return _at_zero(node) or _joined(node) or (rule(node, polynomial) if rule else None)
         rule = _PRODUCTS.get(node.op)
         return rule(node, polynomial) if rule else None
     return None
@@ -202,35 +212,85 @@ def _equality(node: Apply, difference: Poly) -> Rewrite:
     number = difference.constant
     if number is not None:
         return "comparison", _same_shape(ZERO if number else ONE, node)
-    made = Apply("eq", (difference.scaled(1 / _leading(difference)).expr(node.shape), ZERO))
+    difference = difference.scaled(1 / _leading(difference))
+    exponents = _compared(difference)
+    if exponents is not None:
+        return "sign of exponentials", Apply("eq", (_same_shape(exponents, node), ZERO))
+    made = Apply("eq", (difference.expr(node.shape), ZERO))
     return None if made == node else ("comparison", made)
+
+
+def _sign(node: Apply, polynomial: Normal) -> Rewrite:
+    (arg,) = node.args
+    return "sign", indicator(arg) - indicator(-arg)
+
+
+def _chosen_inside(node: Apply, arg: Expr, polynomial: Normal) -> Rewrite:
+    """A function of a value with choices in it, as a choice between two values."""
+    poly = polynomial(arg)
+    choice = next((atom for atom in poly.atoms() if is_choice(atom)), None)
+    if choice is None or any(power != 1 for m in poly.terms for a, power in m if a == choice):
+        return None
+    off = Poly({m: c for m, c in poly.terms.items() if all(a != choice for a, _ in m)})
+    extra = {
+        tuple(item for item in m if item[0] != choice): c
+        for m, c in poly.terms.items()
+        if any(a == choice for a, _ in m)
+    }
+    on = _with(node, arg, (off + Poly(extra)).expr(arg.shape))
+    return "choice inside", choice * on + (ONE - choice) * _with(node, arg, off.expr(arg.shape))
+
+
+def _with(node: Expr, old: Expr, new: Expr) -> Expr:
+    return rewrite(node, lambda inner: new if inner == old else inner)
 
 
 def _where(node: Apply, polynomial: Normal) -> Rewrite:
     value = indicated(node)
     if value is not None:
+        inside = _chosen_inside(node, value, polynomial)
+        if inside is not None:
+            return inside
         poly = polynomial(value)
         number = poly.constant
         if number is not None:
             return "value at zero", _same_shape(ONE if number > 0 else ZERO, node)
-        size = abs(_leading(poly))
+        size = _leading(poly)
+        if size < 0:
+            return "sign of a negative", ONE - indicator(-value) - is_zero(value)
         if size != 1:
             return "scale of a sign", indicator(Const(1 / size) * value)
+        exponents = _compared(poly)
+        if exponents is not None:
+            return "sign of exponentials", indicator(exponents)
         return None
     condition, one, other = node.args
     if isinstance(condition, Apply) and condition.op in ("gt", "eq"):
         if (one, other) == (ONE, ZERO):
             return None
         chosen: Expr = Apply("where", (condition, ONE, ZERO))
-    elif all(_is_choice(atom) for atom in polynomial(condition).atoms()):
+    elif _is_condition(polynomial(condition)):
         chosen = condition  # a comparison, written as a number by now
     else:
         return None
     return "choice", _same_shape(other + chosen * (one - other), node)
 
 
-def _is_choice(atom: Expr) -> bool:
-    return isinstance(atom, Apply) and atom.op == "where" and atom.args[1:] == (ONE, ZERO)
+def _is_condition(poly: Poly) -> bool:
+    """Whether a condition is a number by now: made of few comparisons, or 0 or 1."""
+    atoms = poly.atoms()
+    if not atoms:
+        return poly.constant in (0, 1)
+    return len(atoms) < 5 and all(map(is_choice, atoms))
+
+
+def _compared(poly: Poly) -> Expr | None:
+    """`u - v` of exp(u) - exp(v), where exp(0) is 1; None for others."""
+    terms = {_single_atom(monomial): c for monomial, c in poly.terms.items()}
+    if len(poly.terms) != 2 or sorted(terms.values()) != [-1, 1]:
+        return None
+    first, second = (_exponent(atom) for atom in sorted(terms, key=terms.__getitem__, reverse=True))
+    return None if first is None or second is None else first - second
 
 
 def _softplus(node: Apply, polynomial: Normal) -> Rewrite:
@@ -242,13 +302,55 @@ def _softplus(node: Apply, polynomial: Normal) -> Rewrite:
 
 def _log(node: Apply, polynomial: Normal) -> Rewrite:
     (arg,) = node.args
-    if isinstance(arg, Apply) and arg.op == "exp":
-        return "logarithm", arg.args[0]
-    terms = arg.args if isinstance(arg, Apply) and arg.op == "add" else ()
-    if len(terms) == 2 and ONE in terms:
-        (exponential,) = [term for term in terms if term != ONE] or [ONE]
-        if isinstance(exponential, Apply) and exponential.op == "exp":
-            return "logarithm", Apply("softplus", (exponential.args[0],))
+    poly = polynomial(arg)
+    terms = {_single_atom(monomial): c for monomial, c in poly.terms.items()}
+    gate = next((a for a in terms if isinstance(a, Apply) and a.op == "sigmoid"), None)
+    if gate is not None:
+        lowered = -Apply("softplus", (gate.children[0],))
+        if terms == {gate: Fraction(1)}:
+            return "logarithm", _same_shape(gate.children[0] + lowered, node)
+        if terms == {ONE: Fraction(1), gate: Fraction(-1)}:
+            return "logarithm", _same_shape(lowered, node)
+    exponents = [_exponent(atom) for atom in terms]
+    if None in exponents or any(c != 1 for c in terms.values()) or len(exponents) not in (1, 2):
+        return None
+    first, *others = [exponent for exponent in exponents if exponent is not None]
+    if others:
+        first, (other,) = others[0], [first]
+        first = first + Apply("softplus", (_same_shape(other - first, node),))
+    return "logarithm", _same_shape(first, node)
+
+
+def _single_atom(monomial: Monomial) -> Expr | None:
+    """The atom that a monomial is, 1 for a number, None for a product."""
+    if not monomial:
+        return ONE
+    return monomial[0][0] if len(monomial) == 1 and monomial[0][1] == 1 else None
+
+
+def _exponent(atom: Expr | None) -> Expr | None:
+    """`u` of exp(u), 0 for 1; None for others."""
+    if atom == ONE:
+        return ZERO
+    return atom.children[0] if isinstance(atom, Apply) and atom.op == "exp" else None
+
+
+def _sqrt(node: Apply, polynomial: Normal) -> Rewrite:
+    (arg,) = node.args
+    poly = polynomial(arg)
+    if len(poly.terms) != 1:
+        return None
+    ((monomial, number),) = poly.terms.items()
+    if number != 1 or not monomial or any(power % 2 for _, power in monomial):
+        return None
+    root = Poly({tuple((atom, power // 2) for atom, power in monomial): number})
+    return "root", _same_shape(Apply("abs", (root.expr(arg.shape),)), node)
+
+
+def _pow(node: Apply, polynomial: Normal) -> Rewrite:
+    base, exponent = node.args
+    if polynomial(exponent).constant == Fraction(1, 2):
+        return "root", _same_shape(Apply("sqrt", (base,)), node)
     return None
 
 
@@ -262,6 +364,9 @@ def _expm1(node: Apply, polynomial: Normal) -> Rewrite:
 
 def _exp(node: Apply, polynomial: Normal) -> Rewrite:
     (arg,) = node.args
+    inside = _chosen_inside(node, arg, polynomial)
+    if inside is not None:
+        return inside
     poly = polynomial(arg)
     for monomial, number in poly.ordered():
         atom = monomial[0][0] if len(monomial) == 1 and monomial[0][1] == 1 else None
@@ -270,15 +375,15 @@ def _exp(node: Apply, polynomial: Normal) -> Rewrite:
         rest = (poly - Poly({monomial: number})).expr(arg.shape)
         inner = atom.args[0]
         if atom.op == "log":
-            value = inner if number > 0 else ONE / inner
+            factor = inner if number > 0 else ONE / inner
         else:
-            value = ONE + Apply("exp", (inner,)) if number > 0 else Apply("sigmoid", (-inner,))
-        return "exponential", _same_shape(value * Apply("exp", (rest,)), node)
+            factor = ONE + Apply("exp", (inner,)) if number > 0 else Apply("sigmoid", (-inner,))
+        return "exponential", _same_shape(factor * Apply("exp", (rest,)), node)
     scalars = {m: c for m, c in poly.terms.items() if m and not split(m, arg.rank)[1]}
     if arg.rank and scalars and len(scalars) < len(poly.terms):
         outside = Poly(scalars)
-        inside = (poly - outside).expr(arg.shape)
-        return "exponential of a sum", Apply("exp", (inside,)) * Apply("exp", (outside.expr(()),))
+        rest = (poly - outside).expr(arg.shape)
+        return "exponential of a sum", Apply("exp", (rest,)) * Apply("exp", (outside.expr(()),))
     return None
 
 
@@ -294,7 +399,10 @@ _POINTWISE: dict[str, Callable[[Apply, Normal], Rewrite]] = {
     "ge": _comparison,
     "eq": _comparison,
     "le": _comparison,
+    "sign": _sign,
     "where": _where,
+    "sqrt": _sqrt,
+    "pow": _pow,
     "softplus": _softplus,
     "log": _log,
     "log1p": _log1p,
@@ -411,8 +519,36 @@ def _dot(node: Apply, polynomial: Normal) -> Rewrite:
     return "inner product", Apply("sum", (node.args[0] * node.args[1],))
 
 
+def _joined(node: Apply) -> Rewrite:
+    """A function of a join as the join of functions."""
+    join = next((part for arg in node.args for part in _factors_and_terms(arg)), None)
+    if join is None or not node.shape:
+        return None
+    parts: list[Expr] = []
+    start = START
+    for part in join.args:
+        stop = start + units(part, join.axis)
+        args = (slice_(arg, join.axis, start, stop) if arg.shape else arg for arg in node.args)
+        parts.append(Apply(node.op, tuple(args)))
+        start = stop
+    return "join", concat(parts, join.axis)
+
+
+def _factors_and_terms(expr: Expr) -> Iterator[Concat]:
+    """Joins among what sums and products are over."""
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Concat):
+            yield node
+        elif isinstance(node, Apply) and node.op in ("add", "neg", "mul"):
+            stack.extend(node.args)
+
+
 def _sum(node: Apply, polynomial: Normal) -> Rewrite:
     (arg,) = node.args
+    if isinstance(arg, Concat):
+        return "join", call("add", *(Apply("sum", (p,)) if p.shape else p for p in arg.args))
     parts = _parts(polynomial(arg), arg.rank)
     if not parts:
         return "linearity", ZERO

@@ -2,8 +2,8 @@
 
     exp(u) exp(v) = exp(u + v)            a square root times itself
     [u > 0] [u > 0] = [u > 0]             u / (u + v) = 1 - v / (u + v)
-    u [-u > 0] = u - u [u > 0]            1 / (exp(u) + exp(v)) = exp(-u) sigmoid(u - v)
-    exp(u) sigmoid(u) = exp(u) - sigmoid(u)
+    u [u = 0] = 0                         1 / (exp(u) + exp(v)) = exp(-u) sigmoid(u - v)
+    exp(u) sigmoid(u) = exp(u) - sigmoid(u)    [u > 0] [u - 1 > 0] = [u - 1 > 0]
 
 `reduced` finds the first that applies to a product; `[u > 0]` is written `where(u > 0, 1, 0)`.
 """
@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from gatec.equivalence.polynomials import Monomial, power_of, product, times
 from gatec.expr import Apply, Broadcast, Const, Expr, Shape, call
+from gatec.ops import OPS, Kind
 
 ONE, ZERO = Const(Fraction(1)), Const(Fraction(0))
 
@@ -32,11 +33,32 @@ def indicated(atom: Expr) -> Expr | None:
     return None
 
 
+def equated(atom: Expr) -> Expr | None:
+    """`u` of [u = 0], or None where an atom is no such choice."""
+    if is_choice(atom):
+        condition = atom.children[0]
+        if isinstance(condition, Apply) and condition.op == "eq" and condition.args[1] == ZERO:
+            return condition.args[0]
+    return None
+
+
+def is_zero(value: Expr) -> Expr:
+    """1 where a value is 0, else 0."""
+    return Apply("where", (Apply("eq", (value, ZERO)), ONE, ZERO))
+
+
+def is_choice(atom: Expr) -> bool:
+    """An atom that is 1 where a comparison holds, else 0."""
+    if not isinstance(atom, Apply) or atom.op != "where" or atom.args[1:] != (ONE, ZERO):
+        return False
+    return _is(atom.args[0], "gt") or _is(atom.args[0], "eq")
+
+
 def reduced(monomial: Monomial) -> tuple[str, Expr, Expr] | None:
     """The law about a product of atoms, the product, and what it is by the law; or None."""
     if not monomial or (len(monomial) == 1 and monomial[0][1] == 1):
         return None
-    for law in (_exponentials, _idempotent, _root, _logistic, _gate, _fraction, _cases):
+    for law in (_exponentials, _idempotent, _signs, _root, _logistic, _gate, _fraction, _zero):
         found = law(monomial)
         if found is not None:
             name, after = found
@@ -84,10 +106,49 @@ def _exponentials(monomial: Monomial) -> tuple[str, Expr] | None:
 
 def _idempotent(monomial: Monomial) -> tuple[str, Expr] | None:
     for index, (atom, power) in enumerate(monomial):
-        if power > 1 and indicated(atom) is not None:
+        if power > 1 and is_choice(atom):
             rest = monomial[:index] + monomial[index + 1 :]
             return "indicator squared", _product([*_factors(rest), atom])
     return None
+
+
+def _signs(monomial: Monomial) -> tuple[str, Expr] | None:
+    """Two comparisons with 0 of values that differ by a number: one decides, or none can hold."""
+    found = [
+        (atom, value)
+        for atom, _ in monomial
+        if (value := indicated(atom) or equated(atom)) is not None
+    ]
+    for index, (one, value) in enumerate(found):
+        number, line = _line(value)
+        for other, second in found[index + 1 :]:
+            shift, direction = _line(second)
+            if direction != line:
+                continue
+            kept = _both(one, number, other, shift)
+            rest = tuple(item for item in monomial if item[0] not in (one, other))
+            return "signs of one value", _product([*_factors(rest), kept])
+    return None
+
+
+def _both(one: Expr, number: Fraction, other: Expr, shift: Fraction) -> Expr:
+    """What is left of two comparisons of u + number and u + shift with 0."""
+    if equated(one) is not None and equated(other) is not None:
+        return one if number == shift else ZERO
+    if equated(one) is not None:  # u is -number
+        return one if shift - number > 0 else ZERO
+    if equated(other) is not None:
+        return other if number - shift > 0 else ZERO
+    return one if number < shift else other
+
+
+def _line(value: Expr) -> tuple[Fraction, dict[Expr, Fraction]]:
+    """A sum as its number and the rest."""
+    terms: dict[Expr, Fraction] = {}
+    for term in _terms(value) or (value,):
+        number, rest = _number_times(term)
+        terms[rest] = number
+    return terms.pop(ONE, Fraction(0)), terms
 
 
 def _root(monomial: Monomial) -> tuple[str, Expr] | None:
@@ -218,26 +279,47 @@ def _divides(part: Monomial, whole: Monomial) -> bool:
     return all(powers.get(atom, 0) >= power for atom, power in part)
 
 
-def _cases(monomial: Monomial) -> tuple[str, Expr] | None:
-    """`u [-u > 0]` is `u - u [u > 0]`, where u starts with a positive term."""
+def _zero(monomial: Monomial) -> tuple[str, Expr] | None:
+    """A factor beside [u = 0], with the first term of u by the others."""
     for index, (atom, _) in enumerate(monomial):
-        value = indicated(atom)
+        value = equated(atom)
         if value is None:
             continue
         terms = _terms(value) or (value,)
         number, first = _number_times(terms[0])
-        needed = _powers(first)
-        if number >= 0 or needed is None or not _divides(needed, monomial):
-            continue
+        others = [call("mul", Const(-1 / number), term) for term in terms[1:]]
+        instead = ZERO if not others else call("add", *others) if others[1:] else others[0]
         rest = monomial[:index] + monomial[index + 1 :]
-        rest = times(rest, tuple((a, -p) for a, p in needed))
-        # u = -value; its first term is -number * first.
-        positive = -value
-        others = [-term for term in terms[1:]]
-        missing = [call("mul", Const(Fraction(-1)), other, atom) for other in others]
-        whole = call("add", positive, -(positive * indicator(positive)), *missing)
-        return "cases of a sign", _product([*_factors(rest), Const(-1 / number), whole])
+        needed = _powers(first)
+        if needed is not None and _divides(needed, rest):
+            left = times(rest, tuple((a, -p) for a, p in needed))
+            return "at zero", _product([*_factors(left), instead, atom])
+        for item in rest:
+            made = _with_term(item[0], first, instead)
+            if made is not None:
+                left = tuple(other for other in rest if other is not item)
+                return "at zero", _product([*_factors(left), power_of(made, item[1]), atom])
     return None
 
 
-__all__ = ["indicated", "indicator", "reduced"]
+def _with_term(atom: Expr, term: Expr, instead: Expr) -> Expr | None:
+    """A function with another term in place of one in its argument; None where it has none."""
+    if not isinstance(atom, Apply) or OPS[atom.op].kind is not Kind.POINTWISE:
+        return None
+    changed = False
+    args: list[Expr] = []
+    for arg in atom.args:
+        terms = list(_terms(arg) or (arg,))
+        for index, (number, rest) in enumerate(map(_number_times, terms)):
+            if rest == term:
+                terms[index] = call("mul", Const(number), instead)
+                changed = True
+        made = call("add", *terms) if terms[1:] else terms[0]
+        args.append(_spread(made, arg.shape))
+    if atom.op == "where" and not changed:  # the argument is inside of the comparison
+        inner = _with_term(atom.args[0], term, instead)
+        return None if inner is None else Apply("where", (inner, *atom.args[1:]))
+    return Apply(atom.op, tuple(args)) if changed else None
+
+
+__all__ = ["indicated", "indicator", "is_choice", "is_zero", "reduced"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 
 from gatec.equivalence.checker.algebra import (
     ONE,
     Algebra,
     Frozen,
     Sum,
+    constant,
     frozen,
     plus,
     postorder,
@@ -159,6 +161,8 @@ def _partial(node: Expr) -> list[tuple[str, Expr]]:
             return [("not negative", node.args[0])]
         case "pow":
             count = whole_number(Algebra().value(node.args[1]))
+            if constant(Algebra().value(node.args[1])) == Fraction(1, 2):
+                return [("not negative", node.args[0])]
             if count is None:
                 return [("power", node)]
             return [("not zero", node.args[0])] if count < 0 else []

@@ -15,6 +15,7 @@ from gatec.equivalence.checker.algebra import (
     ONE,
     Algebra,
     Sum,
+    Term,
     constant,
     minus,
     number,
@@ -27,15 +28,15 @@ from gatec.equivalence.checker.exponentials import Exponentials
 from gatec.equivalence.checker.pieces import Cases, is_condition, signs_in
 from gatec.equivalence.checker.tensors import Tensors
 from gatec.expr import Apply, Broadcast, Concat, Const, Expr, Identity, SizeValue, Slice
-from gatec.ops import OPS
+from gatec.ops import OPS, Kind
 
 _AT_ZERO = {
     "sigmoid": number(Fraction(1, 2)),
     "exp": ONE,
     "cos": ONE,
-    **dict.fromkeys(("sin", "arctan", "erf", "sign", "sqrt", "relu", "tanh", "abs"), number(0)),
+    **dict.fromkeys(("sin", "arctan", "erf", "sqrt", "relu", "tanh", "abs"), number(0)),
 }
-_ODD = frozenset({"sin", "arctan", "erf", "sign", "tanh"})
+_ODD = frozenset({"sin", "arctan", "erf", "tanh"})
 _EVEN = frozenset({"cos", "abs"})
 
 
@@ -76,6 +77,15 @@ class Laws:
             for atom, exponent in self._powers(before)
         )
         return divided and self._equal(before, after)
+
+    def root(self, before: Expr, after: Expr) -> bool:
+        """sqrt(u^2) = |u|, u^(1/2) = sqrt(u)."""
+        if _is_op(before, "sqrt") and _is_op(after, "abs"):
+            inner = self._value(after.children[0])
+            return self._is(before.children[0], times(inner, inner))
+        if _is_op(before, "pow") and constant(self._value(before.children[1])) == Fraction(1, 2):
+            return self._is(after, self.algebra.function("sqrt", self._value(before.children[0])))
+        return False
 
     def square_of_a_root(self, before: Expr, after: Expr) -> bool:
         left = self._value(before)
@@ -122,9 +132,9 @@ class Laws:
         if before.op == "where":
             return self._constant_choice(before, after)
         arg = self._argument(before, before.op)
-        fixed = None if arg is None else constant(arg)
-        if before.op == "sign" and fixed:
-            return self._is(after, number((fixed > 0) - (fixed < 0)))
+        if before.op == "sign":
+            fixed = constant(self._value(before.args[0]))
+            return fixed is not None and self._is(after, number((fixed > 0) - (fixed < 0)))
         return before.op in _AT_ZERO and arg == {} and self._is(after, _AT_ZERO[before.op])
 
     def _constant_choice(self, before: Apply, after: Expr) -> bool:
@@ -153,27 +163,14 @@ class Laws:
         return self._is(after, plus(self.algebra.function("softplus", _negative(arg)), arg))
 
     def logarithm(self, before: Expr, after: Expr) -> bool:
-        """log(exp(u)) = u, log(1 + exp(u)) = softplus(u), log1p(u) = log(1 + u)."""
+        """log(u) = v where exp(v) is u; log1p(u) = log(1 + u)."""
         if not isinstance(before, Apply) or before.op not in ("log", "log1p"):
             return False
         arg = self._value(before.args[0])
         if before.op == "log1p":
             return self._is(after, self.algebra.function("log", plus(arg, ONE)))
-        exponent = self._exponent(arg)
-        if exponent is not None:
-            return self._is(after, exponent)
-        exponent = self._exponent(minus(arg, ONE))
-        return exponent is not None and self._is(after, self.algebra.function("softplus", exponent))
-
-    def _exponent(self, value: Sum) -> Sum | None:
-        """`u` of exp(u), or None."""
-        if len(value) != 1:
-            return None
-        ((term, count),) = value.items()
-        if count != 1 or len(term) != 1 or term[0][1] != 1:
-            return None
-        meaning = self.algebra.atoms[term[0][0]]
-        return thawed(meaning.args[0]) if meaning.op == "exp" else None
+        back = self.algebra.function("exp", self._value(after))
+        return Exponentials(self.algebra, logistic=True).same(back, arg)
 
     def exponential(self, before: Expr, after: Expr) -> bool:
         if not isinstance(before, Apply):
@@ -236,8 +233,57 @@ class Laws:
         about = minus(*(self._value(arg) for arg in before.args))
         return self._by_cases(about, before, after)
 
+    def sign(self, before: Expr, after: Expr) -> bool:
+        return self._about_argument(before, after, "sign")
+
     def scale_of_a_sign(self, before: Expr, after: Expr) -> bool:
+        return _is_op(after, "where") and self._is_about_a_choice(before, after)
+
+    def sign_of_a_negative(self, before: Expr, after: Expr) -> bool:
+        return not _is_op(after, "where") and self._is_about_a_choice(before, after)
+
+    def _is_about_a_choice(self, before: Expr, after: Expr) -> bool:
         return _is_op(before, "where") and self._by_indicators(before, after)
+
+    def sign_of_exponentials(self, before: Expr, after: Expr) -> bool:
+        """[exp(u) - exp(v) > 0] = [u - v > 0], exp(u) = exp(v) where u - v = 0."""
+        one, other = before, after
+        if _is_op(before, "where") and _is_op(after, "where"):
+            if before.children[1:] != after.children[1:]:
+                return False
+            one, other = before.children[0], after.children[0]
+        if not isinstance(one, Apply) or not isinstance(other, Apply):
+            return False
+        if one.op != other.op or one.op not in ("gt", "eq"):
+            return False
+        exponents = self._compared(minus(*map(self._value, one.args)))
+        made = minus(*map(self._value, other.args))
+        if exponents is None:
+            return False
+        return made == exponents or (one.op == "eq" and made == _negative(exponents))
+
+    def _compared(self, value: Sum) -> Sum | None:
+        """`u - v` of c exp(u) - c exp(v) for c > 0; exp(0) is 1."""
+        if len(value) != 2:
+            return None
+        (one, count), (other, opposite) = value.items()
+        if count + opposite:
+            return None
+        above, below = (one, other) if count > 0 else (other, one)
+        first, second = self._exponent(above), self._exponent(below)
+        return None if first is None or second is None else minus(first, second)
+
+    def _exponent(self, term: Term) -> Sum | None:
+        """`u` of exp(u), or None."""
+        if not term:
+            return {}
+        if len(term) != 1 or term[0][1] != 1:
+            return None
+        meaning = self.algebra.atoms[term[0][0]]
+        return thawed(meaning.args[0]) if meaning.op == "exp" else None
+
+    def choice_inside(self, before: Expr, after: Expr) -> bool:
+        return _is_op(before, "exp", "where") and self._by_indicators(before, after)
 
     def indicator_squared(self, before: Expr, after: Expr) -> bool:
         squared = any(
@@ -246,8 +292,17 @@ class Laws:
         )
         return squared and self._by_indicators(before, after)
 
-    def cases_of_a_sign(self, before: Expr, after: Expr) -> bool:
-        return not _is_op(before, "where") and self._by_indicators(before, after)
+    def signs_of_one_value(self, before: Expr, after: Expr) -> bool:
+        return self._choices(before) > 1 and self._by_indicators(before, after)
+
+    def at_zero(self, before: Expr, after: Expr) -> bool:
+        return self._choices(before) > 0 and self._by_indicators(before, after)
+
+    def _choices(self, expr: Expr) -> int:
+        """How many choices are factors in a product; 0 for a choice alone."""
+        if _is_op(expr, "where"):
+            return 0
+        return sum(self.algebra.atoms[atom].op == "where" for atom, _ in self._powers(expr))
 
     def _by_indicators(self, before: Expr, after: Expr) -> bool:
         """Whether both sides agree in all cases of the sign of one of the indicators."""
@@ -334,6 +389,22 @@ class Laws:
     def slice(self, before: Expr, after: Expr) -> bool:
         return isinstance(before, Slice) and self._equal_inwards(before, after)
 
+    def join(self, before: Expr, after: Expr) -> bool:
+        """f([u; v]) = [f(u); f(v)], sum([u; v]) = sum(u) + sum(v)."""
+        if not isinstance(before, Apply):
+            return False
+        if before.op == "sum" and isinstance(before.args[0], Concat):
+            return self._equal_as_tensors(_total(before.args[0]), after)
+        if OPS[before.op].kind is not Kind.POINTWISE or not isinstance(after, Concat):
+            return False
+        made: list[Expr] = []
+        start = layout.NONE
+        for part in after.args:
+            stop = start + layout.length(part, after.axis)
+            made.append(layout.cut(before, after.axis, start, stop))
+            start = stop
+        return self._equal_inwards(Concat(tuple(made), after.axis), after)
+
     def blocks(self, before: Expr, after: Expr) -> bool:
         """M [u; v] = M_1 u + M_2 v, and the same for a join times other vectors."""
         if not isinstance(before, Apply) or before.op != "matvec":
@@ -371,6 +442,11 @@ class Laws:
 
     def _equal_as_tensors(self, one: Expr, other: Expr) -> bool:
         return self.tensors.same(*(layout.inwards(side, self._inwards) for side in (one, other)))
+
+
+def _total(join: Concat) -> Expr:
+    sums = tuple(Apply("sum", (part,)) if part.shape else part for part in join.args)
+    return Apply("add", sums) if len(sums) > 1 else sums[0]
 
 
 def _negative(value: Sum) -> Sum:
@@ -411,7 +487,14 @@ _CHECKS: dict[str, Callable[[Laws, Expr, Expr], bool]] = {
     "gate and exponential": Laws.gate_and_exponential,
     "logistic function": Laws.logistic_function,
     "share of a sum": Laws.share_of_a_sum,
-    "cases of a sign": Laws.cases_of_a_sign,
+    "signs of one value": Laws.signs_of_one_value,
+    "at zero": Laws.at_zero,
+    "sign": Laws.sign,
+    "sign of a negative": Laws.sign_of_a_negative,
+    "sign of exponentials": Laws.sign_of_exponentials,
+    "choice inside": Laws.choice_inside,
+    "root": Laws.root,
+    "join": Laws.join,
     "linearity": Laws.linearity,
     "inner product": Laws.inner_product,
     "blocks": Laws.blocks,

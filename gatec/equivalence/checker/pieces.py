@@ -1,12 +1,14 @@
-"""Laws about signs, by cases: a value is positive, negative or zero.
+"""Laws about signs, by cases: where on a line a value lies.
 
-In each case relu, |u|, maxima, comparisons and choices that depend on that sign alone are what
-they are there; two sides that agree in all three cases are equal everywhere, ties included.
+relu, |u|, maxima, comparisons and choices are sums and products on each stretch between the values
+at which they switch, and at each of these. Two sides that agree on all stretches and at all
+switches are equal everywhere, ties included.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 from gatec.equivalence.checker.algebra import (
@@ -26,102 +28,179 @@ from gatec.equivalence.checker.algebra import (
     thawed,
     times,
 )
+from gatec.equivalence.checker.refusal import Refused
+from gatec.ops import OPS, Kind
 
 COMPARISONS = frozenset({"gt", "lt", "ge", "le", "eq"})
-POSITIVE, ZERO, NEGATIVE = 1, 0, -1
+_SIGNED = frozenset({"relu", "abs", "sign"})
+_MOST = 12  # switches on one line
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stretch of a line, by one number on it; or one number exactly."""
+
+    at: Fraction
+    exact: bool
 
 
 class Cases:
-    """Values where another value, `about`, has a sign."""
+    """Values by where a value lies: `about` without its number, the line."""
 
     def __init__(self, algebra: Algebra, about: Sum) -> None:
-        self.algebra, self.about = algebra, about
+        self.algebra = algebra
+        self.line = {term: count for term, count in about.items() if term}
+        self.zero = -about.get((), Fraction(0))
 
     def agree(self, one: Sum, other: Sum) -> bool:
-        """Whether two values are equal whatever the sign of `about`."""
-        return all(self._vanishes(minus(one, other), sign) for sign in self._signs())
+        """Whether two values are equal wherever on the line."""
+        if not self.line:  # a number: choices about it are made already
+            place = Place(Fraction(0), False)
+            return self._agree_at(one, other, place)
+        switches = {self.zero, *self._switches(one), *self._switches(other)}
+        if len(switches) > _MOST:
+            raise Refused("a value with too many cases")
+        return all(self._agree_at(one, other, place) for place in _places(sorted(switches)))
 
-    def _signs(self) -> tuple[int, ...]:
-        fixed = constant(self.about)
-        if fixed is None:
-            return POSITIVE, ZERO, NEGATIVE
-        return (POSITIVE if fixed > 0 else NEGATIVE if fixed < 0 else ZERO,)
+    def of(self, value: Sum) -> list[Sum]:
+        """What a value is at each place of the line."""
+        if not self.line:
+            return [self._there(value, Place(Fraction(0), False), {})]
+        places = _places(sorted({self.zero, *self._switches(value)}))
+        return [self._there(value, place, {}) for place in places]
 
-    def _vanishes(self, difference: Sum, sign: int) -> bool:
-        left = self.algebra.cleared(self.where(difference, sign))
-        if sign == ZERO and self.about:
-            zero = without_denominators(self.algebra.cleared(self.about))
-            if constant(zero):  # a number over something: never 0
-                return True
-            left = remainder(without_denominators(left), zero)
-        return not left
+    def _agree_at(self, one: Sum, other: Sum, place: Place) -> bool:
+        known: dict[int, Sum | None] = {}
+        difference = minus(self._there(one, place, known), self._there(other, place, known))
+        left = without_denominators(self.algebra.cleared(difference))
+        if not left or not place.exact:
+            return not left
+        zero = without_denominators(self.algebra.cleared(self._gap(place)))
+        if constant(zero):  # a number over something is never 0
+            return True
+        return not remainder(left, zero)
 
-    def where(self, value: Sum, sign: int) -> Sum:
-        """A value where `about` has a sign."""
+    def _gap(self, place: Place) -> Sum:
+        """What is 0 exactly there."""
+        return minus(self.line, number(place.at))
+
+    # --- Switches -----------------------------------------------------------------------------
+
+    def _switches(self, value: Sum) -> Iterator[Fraction]:
+        """Where functions in a value, however deep, switch."""
+        seen: set[int] = set()
+        stack = [atom for term in value for atom, _ in term]
+        while stack:
+            atom = stack.pop()
+            if atom in seen:
+                continue
+            seen.add(atom)
+            made = self.algebra.atoms[atom]
+            args = [thawed(arg) for arg in made.args]
+            stack.extend(inner for arg in args for term in arg for inner, _ in term)
+            decided = self._decided(made.op, args)
+            if decided is not None:
+                factor = proportional({t: c for t, c in decided.items() if t}, self.line)
+                if factor is not None:
+                    yield -decided.get((), Fraction(0)) / factor
+
+    def _decided(self, op: str, args: list[Sum]) -> Sum | None:
+        """The value whose sign decides what a function is; None for other functions."""
+        if op in _SIGNED:
+            return args[0]
+        if op in COMPARISONS or op in ("max", "min"):
+            return minus(args[0], args[1])
+        return None
+
+    # --- Values at a place --------------------------------------------------------------------
+
+    def _there(self, value: Sum, place: Place, known: dict[int, Sum | None]) -> Sum:
+        """A value, functions that are decided at the place replaced by what they are there."""
         parts: list[Sum] = []
         for term, count in value.items():
             made: Sum = {(): count}
             for atom, exponent in term:
-                known = self._atom(atom, sign)
-                if known is None:
+                if atom not in known:
+                    known[atom] = None  # while it is worked out
+                    known[atom] = self._atom(atom, place, known)
+                there = known[atom]
+                if there is None:
                     made = times(made, {((atom, exponent),): Fraction(1)})
                 else:
-                    base = known if exponent > 0 else self.algebra.inverse(known)
+                    base = there if exponent > 0 else self.algebra.inverse(there)
                     made = times(made, power(base, abs(exponent)))
             parts.append(made)
         return plus(*parts)
 
-    def _atom(self, atom: int, sign: int) -> Sum | None:
-        """What a function of the sign is in this case; None for other atoms."""
+    def _atom(self, atom: int, place: Place, known: dict[int, Sum | None]) -> Sum | None:
+        """What an atom is at a place; None where it stays as it is."""
         made = self.algebra.atoms[atom]
-        args = [thawed(arg) for arg in made.args]
-        match made.op:
-            case "relu" | "abs" | "sign":
-                own = self._sign(args[0], sign)
-                if own is None:
-                    return None
-                if made.op == "sign":
-                    return number(own)
-                factor = max(own, 0) if made.op == "relu" else own
-                return scaled(args[0], Fraction(factor))
-            case "max" | "min":
-                own = self._sign(minus(args[0], args[1]), sign)
-                if own is None:
-                    return None
-                return args[0] if (own >= 0) == (made.op == "max") else args[1]
-            case "where":
-                condition = constant(self.where(args[0], sign))
-                if condition == 1:
-                    return self.where(args[1], sign)
-                return self.where(args[2], sign) if condition == 0 else None
-        if made.op in COMPARISONS:
-            own = self._sign(minus(args[0], args[1]), sign)
-            return None if own is None else number(int(_holds(made.op, own)))
-        return None
+        if made.op not in OPS or OPS[made.op].kind is not Kind.POINTWISE:
+            return None
+        raw = [thawed(arg) for arg in made.args]
+        args = [self._there(arg, place, known) for arg in raw]
+        for operands in (raw, args):
+            decided = self._decided(made.op, operands)
+            sign = None if decided is None else self._sign(decided, place)
+            if sign is not None:
+                return _known(made.op, args, sign)
+        if made.op == "where" and constant(args[0]) in (0, 1):
+            return args[1] if constant(args[0]) else args[2]
+        if place.exact:
+            args = [self._exactly(arg, place) for arg in args]
+        if made.op == "exp" and not args[0]:
+            return ONE
+        return self.algebra.function(made.op, *args) if args != raw else None
 
-    def _sign(self, value: Sum, sign: int) -> int | None:
-        """The sign of a value that is a multiple of `about`."""
-        fixed = constant(value)
-        if fixed is not None:
-            return (fixed > 0) - (fixed < 0)
-        factor = proportional(value, self.about)
+    def _exactly(self, value: Sum, place: Place) -> Sum:
+        gap = self._gap(place)
+        plain = all(exponent > 0 for term in (*value, *gap) for _, exponent in term)
+        return remainder(value, gap) if plain else value
+
+    def _sign(self, value: Sum, place: Place) -> int | None:
+        """The sign of a value on the line at a place; None for a value off the line."""
+        rest = {term: count for term, count in value.items() if term}
+        factor = Fraction(0) if not rest else proportional(rest, self.line)
         if factor is None:
             return None
-        return sign if factor > 0 else -sign
+        found = factor * place.at + value.get((), Fraction(0))
+        return (found > 0) - (found < 0)
 
 
-def _holds(op: str, sign: int) -> bool:
-    """Whether a comparison holds where the difference of its sides has a sign."""
+def _places(switches: list[Fraction]) -> Iterator[Place]:
+    """Every switch and every stretch between switches."""
+    yield Place(switches[0] - 1, False)
+    for index, switch in enumerate(switches):
+        yield Place(switch, True)
+        last = index == len(switches) - 1
+        yield Place(switch + 1 if last else (switch + switches[index + 1]) / 2, False)
+
+
+def _known(op: str, args: list[Sum], sign: int) -> Sum:
+    """A function whose case is known by a sign."""
     match op:
+        case "relu":
+            return args[0] if sign > 0 else {}
+        case "abs":
+            return scaled(args[0], Fraction(sign))
+        case "sign":
+            return number(sign)
+        case "max":
+            return args[0] if sign >= 0 else args[1]
+        case "min":
+            return args[1] if sign >= 0 else args[0]
         case "gt":
-            return sign > 0
+            return number(int(sign > 0))
         case "lt":
-            return sign < 0
+            return number(int(sign < 0))
         case "ge":
-            return sign >= 0
+            return number(int(sign >= 0))
         case "le":
-            return sign <= 0
-    return sign == 0
+            return number(int(sign <= 0))
+    return number(int(sign == 0))
+
+
+# --- Polynomials ----------------------------------------------------------------------------------
 
 
 def remainder(value: Sum, divisor: Sum) -> Sum:
@@ -130,6 +209,8 @@ def remainder(value: Sum, divisor: Sum) -> Sum:
     Neither is divided by anything.
     """
     lead = max(divisor, key=_order)
+    if not lead:
+        return value
     instead = scaled(
         {term: count for term, count in divisor.items() if term != lead}, -1 / divisor[lead]
     )
@@ -163,34 +244,52 @@ def _divides(part: Term, whole: Term) -> bool:
     return all(exponent <= powers.get(atom, 0) for atom, exponent in part)
 
 
+# --- Choices --------------------------------------------------------------------------------------
+
+
 def signs_in(algebra: Algebra, value: Sum) -> Iterator[Sum]:
-    """What the choices among the atoms of a value depend on."""
-    seen: set[Frozen] = set()
-    for atom in {atom for term in value for atom, _ in term}:
-        made = algebra.atoms[atom]
-        if made.op != "where":
+    """What the comparisons in a value, however deep, depend on."""
+    found: set[Frozen] = set()
+    seen: set[int] = set()
+    stack = [atom for term in value for atom, _ in term]
+    while stack:
+        atom = stack.pop()
+        if atom in seen:
             continue
-        for term in thawed(made.args[0]):
-            for inner, _ in term:
-                condition = algebra.atoms[inner]
-                if condition.op in COMPARISONS:
-                    about = minus(thawed(condition.args[0]), thawed(condition.args[1]))
-                    if frozenset(about.items()) not in seen:
-                        seen.add(frozenset(about.items()))
-                        yield about
+        seen.add(atom)
+        made = algebra.atoms[atom]
+        if made.op in COMPARISONS:
+            about = minus(thawed(made.args[0]), thawed(made.args[1]))
+            if frozenset(about.items()) not in found:
+                found.add(frozenset(about.items()))
+                yield about
+        if made.op in OPS and OPS[made.op].kind is Kind.POINTWISE:
+            stack.extend(inner for arg in made.args for term, _ in arg for inner, _ in term)
 
 
 def is_condition(algebra: Algebra, value: Sum) -> bool:
-    """Whether a value is 0 or 1 wherever it is defined: comparisons, and 1 minus them."""
+    """Whether a value is 0 or 1 wherever it is defined: comparisons, and what is made of them.
+
+    Shown by cases of one comparison after the other.
+    """
     if constant(value) in (0, 1):
         return True
-    atoms = {atom for term in value for atom, _ in term}
-    if not all(_is_indicator(algebra, atom) for atom in atoms) or len(atoms) > 8:
+    atoms = sorted({atom for term in value for atom, _ in term})
+    if len(atoms) > 8 or not all(_is_indicator(algebra, atom) for atom in atoms):
         return False
     if any(exponent < 0 for term in value for _, exponent in term):
         return False
+    return _is_zero_or_one(algebra, value, 3)
+
+
+def _is_zero_or_one(algebra: Algebra, value: Sum, depth: int) -> bool:
     # Powers of what is 0 or 1 are the thing itself; c is 0 or 1 where c c = c.
-    return _squarefree(times(value, value)) == _squarefree(value)
+    if not _squarefree(minus(times(value, value), value)):
+        return True
+    return depth > 0 and any(
+        all(_is_zero_or_one(algebra, there, depth - 1) for there in Cases(algebra, about).of(value))
+        for about in signs_in(algebra, value)
+    )
 
 
 def _squarefree(value: Sum) -> Sum:
