@@ -204,18 +204,18 @@ static void gatec_backward_step(real *restrict grad_a_products_t, real *restrict
             const real grad_a = grad_outputs_t[at] + carry_a_t[at];
             const real tanh_c = tanh(c_t[at]);
             const real grad_Gamma_o = grad_a * tanh_c;
-            const real Gamma_o_cotangent = grad_Gamma_o * Gamma_o_t[at] * (1 - Gamma_o_t[at]);
+            const real Gamma_o_argument_grad = grad_Gamma_o * Gamma_o_t[at] * (1 - Gamma_o_t[at]);
             const real grad_c = carry_c_t[at] + grad_a * Gamma_o_t[at] * (1 - tanh_c * tanh_c);
             const real grad_c_tilde = grad_c * Gamma_u_t[at];
-            const real c_tilde_cotangent = grad_c_tilde * (1 - c_tilde_t[at] * c_tilde_t[at]);
+            const real c_tilde_argument_grad = grad_c_tilde * (1 - c_tilde_t[at] * c_tilde_t[at]);
             const real grad_Gamma_u = grad_c * c_tilde_t[at];
-            const real Gamma_u_cotangent = grad_Gamma_u * Gamma_u_t[at] * (1 - Gamma_u_t[at]);
+            const real Gamma_u_argument_grad = grad_Gamma_u * Gamma_u_t[at] * (1 - Gamma_u_t[at]);
             const real grad_Gamma_f = grad_c * c_prev_t[at];
-            const real Gamma_f_cotangent = grad_Gamma_f * Gamma_f_t[at] * (1 - Gamma_f_t[at]);
-            grad_a_products_t[row * 4 * hidden_size + unit] = Gamma_f_cotangent;
-            grad_a_products_t[(4 * row + 1) * hidden_size + unit] = Gamma_u_cotangent;
-            grad_a_products_t[(4 * row + 2) * hidden_size + unit] = c_tilde_cotangent;
-            grad_a_products_t[(4 * row + 3) * hidden_size + unit] = Gamma_o_cotangent;
+            const real Gamma_f_argument_grad = grad_Gamma_f * Gamma_f_t[at] * (1 - Gamma_f_t[at]);
+            grad_a_products_t[row * 4 * hidden_size + unit] = Gamma_f_argument_grad;
+            grad_a_products_t[(4 * row + 1) * hidden_size + unit] = Gamma_u_argument_grad;
+            grad_a_products_t[(4 * row + 2) * hidden_size + unit] = c_tilde_argument_grad;
+            grad_a_products_t[(4 * row + 3) * hidden_size + unit] = Gamma_o_argument_grad;
             grad_c_prev_t[at] = grad_c * Gamma_f_t[at];
         }
 }
