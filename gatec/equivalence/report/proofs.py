@@ -165,7 +165,9 @@ class _Short:
                 made.names[value] = names.of("var", equation)
         counts: Counter[Expr] = Counter()
         for step in steps.values():
-            inside = {*nodes(step.before), *nodes(step.after)}
+            if step.law == EQUATION:  # shown as it stands
+                continue
+            inside = {*nodes(step.before), *nodes(step.after)} - {step.before}
             counts.update(node for node in inside if is_gate(node))
         again = [
             node
