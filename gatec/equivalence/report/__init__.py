@@ -15,7 +15,7 @@ from gatec.equivalence.report.text import render as render_text
 
 def as_text(comparison: Comparison, *, proof: bool = False, colour: bool = False) -> str:
     """For a terminal, at most 100 columns."""
-    return render_text(report(comparison), proof=proof, colour=colour)
+    return render_text(report(comparison, steps=proof), proof=proof, colour=colour)
 
 
 def as_markdown(comparison: Comparison) -> str:

@@ -23,8 +23,11 @@ from gatec.equivalence.report.sentences import headline
 from gatec.equivalence.verdict import Kind, Replay
 
 
-def report(comparison: Comparison) -> Report:
-    """Everything that is known about two cells, the most important first."""
+def report(comparison: Comparison, *, steps: bool = True) -> Report:
+    """Everything that is known about two cells, the most important first.
+
+    Without `steps` the folded sections of proofs are empty.
+    """
     verdict = comparison.verdict
     sections = [*_forms(comparison), *_match(comparison)]
     legend = ""
@@ -41,7 +44,8 @@ def report(comparison: Comparison) -> Report:
         for made in maps.all:
             if made.proved:
                 title = f"proof that {made.special} is {made.general}"
-                sections += Reading(made.proof, maps.notation).sections(title)
+                reading = Reading(made.proof, maps.notation)
+                sections += reading.sections(title) if steps else [Section(title, (), folded=True)]
     else:
         sections.append(_cells(comparison))
     return Report(

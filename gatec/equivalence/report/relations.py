@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 
 from gatec.equivalence.match import in_terms_of, replaced
 from gatec.equivalence.normal import Normaliser
@@ -254,6 +255,7 @@ def _users(cell: Cell, param: str) -> list[str]:
     return [e.name for e in cell.equations if any(r.name == param for r in refs(e.value, "param"))]
 
 
+@lru_cache(maxsize=16)
 def normal_forms(cell: Cell) -> _FORMS:
     """The normal form of every equation; empty where it is too large."""
     try:
