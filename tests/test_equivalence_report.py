@@ -427,4 +427,4 @@ def test_the_table_of_all_pairs(row, column):
 def test_the_table_of_laws():
     text = (ROOT / "docs" / "equivalence.md").read_text(encoding="utf-8")
     made = benchmark()
-    assert made.put(text, "laws", made.laws()) == text
+    assert made.put(text, "laws", made.laws()) == text, "python benchmarks/check.py --write"
