@@ -47,7 +47,13 @@ fdim floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log 
 logb lrint lround modf nan nearbyint nextafter pow remainder remquo rint round scalbln scalbn sin
 sinh sqrt tan tanh tgamma trunc sigmoid softplus sign relu gamma signgam
 j0 j1 jn y0 y1 yn isnan isinf isfinite signbit labs abs div ldiv index rindex time clock signal
-threadIdx blockIdx blockDim gridDim warpSize dim3 float2 float3 float4 double2 int2 int3 int4
+CMPLX CMPLXF CMPLXL cabs cacos cacosh carg casin casinh catan catanh ccos ccosh cexp cimag clog conj
+cpow cproj creal csin csinh csqrt ctan ctanh fpclassify isgreater isgreaterequal isless islessequal
+islessgreater isnormal isunordered nexttoward scalb memchr memcmp strcat strchr strcmp strcoll strcpy
+strcspn strerror strlen strncat strncmp strncpy strpbrk strrchr strspn strstr strtok strxfrm
+catch sincos sincosf sincospi sinpi cospi rsqrt rsqrtf rcbrt rhypot norm3d norm4d normcdf normcdfinv
+erfinv erfcinv erfcx cyl_bessel_i0 cyl_bessel_i1 fdividef fdivide saturate umin umax llmin llmax
+atomicAdd atomicMax atomicMin atomicCAS threadIdx blockIdx blockDim gridDim warpSize dim3 float2 float3 float4 double2 int2 int3 int4
 cudaStream_t stream real workspace sizes status grads inputs outputs
 BUFSIZ NZERO NFDBITS MAXFLOAT SNAN SNANF SNANL WNOHANG WNOWAIT WEXITED WSTOPPED WCONTINUED WUNTRACED
 L_tmpnam L_ctermid L_cuserid P_tmpdir math_errhandling CUDARTAPI
@@ -89,6 +95,7 @@ class Mangler:
     def __init__(self) -> None:
         self._names: dict[object, str] = {}
         self._used: set[str] = set()
+        self._counts: dict[str, int] = {}  # how often a word was asked for
 
     def name(self, key: object, *pieces: str) -> str:
         """The name of `key`, made of `pieces` the first time it is asked for."""
@@ -108,8 +115,9 @@ class Mangler:
             word += "_"
         elif _TAKEN.search(word):
             word = word.replace("__", "_").strip("_") + "_"
-        unique, count = word, 2
+        unique, stem = word, word.rstrip("_")
         while unique in self._used:
-            unique, count = f"{word.rstrip('_')}_{count}", count + 1
+            self._counts[stem] = self._counts.get(stem, 1) + 1
+            unique = f"{stem}_{self._counts[stem]}"
         self._used.add(unique)
         return unique

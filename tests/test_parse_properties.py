@@ -1,5 +1,7 @@
 """Properties of the front end: a cell is the same however it is written, and no text breaks it."""
 
+# ruff: noqa: E501 (a list of pieces)
+
 import io
 import json
 import os

@@ -308,13 +308,20 @@ def _labels(content: Sequence[Token], context: Context) -> Meaning:
         elif found is not None and found[1] == 0 and found[0] in context.components:
             meaning.component = True
         else:
+            if all(_is_prime(token) for token in part):
+                meaning.primes += len(part)
+                continue
             text = label(part)
-            if text == "prime":
-                meaning.primes += 1
-            elif text:
+            if text:
                 labels.append(text)
     meaning.labels = tuple(labels)
     return meaning
+
+
+def _is_prime(token: Token) -> bool:
+    if isinstance(token, Script):
+        return len(token.content) == 1 and _is_prime(token.content[0])
+    return token == "\\prime" or token.type == "PRIME"
 
 
 def _apart(part: tuple[Token, ...], context: Context) -> list[tuple[Token, ...]]:

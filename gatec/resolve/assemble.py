@@ -57,13 +57,17 @@ class Assembler:
             if position == 0:
                 self._assign(quantity, "input_size")
                 continue
-            name = f"{self.name(quantity)}_size"
-            if self._assign(quantity, name):
-                self.extra_sizes.append(Size(name, name, None, "the size of an input"))
-        if self._assign(output, "output_size"):
-            rule = "the output is no state"
-            self.extra_sizes.append(Size("output_size", "output_size", None, rule))
+            self._add_size(quantity, f"{self.name(quantity)}_size", "the size of an input")
+        self._add_size(output, "output_size", "the output is no state")
         self._default_sizes(entries)
+
+    def _add_size(self, quantity: Quantity, name: str, rule: str) -> None:
+        """A size of its own for a quantity whose size nothing decides."""
+        taken = {size.name for size in self.declared.sizes.values()}
+        while name in taken:
+            name += "_"
+        if self._assign(quantity, name):
+            self.extra_sizes.append(Size(name, name, None, rule))
 
     def _assign(self, quantity: Quantity, name: str) -> bool:
         dims = quantity.type.root().dims

@@ -167,9 +167,18 @@ class DeclarationReader:
             )
             value = None
         name = str(symbol.key)
-        mangled = ascii_word(name)
-        if mangled in RESERVED and mangled not in ("hidden_size", "input_size"):
-            mangled += "_"
+        mangled = ascii_word(name) or "size"
+        if mangled in ("hidden_size", "input_size"):
+            self._error(
+                "E0406",
+                f"every cell has the size {mangled}",
+                symbol.span,
+                "use it without declaring it, or choose another name",
+            )
+            return
+        taken = {size.name for size in self.declared.sizes.values()}
+        while mangled in RESERVED or mangled in taken or mangled[0].isdigit():
+            mangled = f"n{mangled}" if mangled[0].isdigit() else f"{mangled}_"
         default = None if value is None else int(value)
         self.declared.sizes[name] = DeclaredSize(symbol.key, mangled, default, symbol.span)
 
