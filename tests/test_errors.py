@@ -89,7 +89,7 @@ def test_syntax(marked, code, hint):
 NAMES = [
     ("h_t = tanh(W x_t + U «a_{t-1}»)", "E0201", "input a"),
     ("input x\nh_t = tanh(W x_t + U h_{t-1} + «y_t»)", "E0201", "input y"),
-    ("h̃_t = W x_t\nh_t = U h_{t-1} + «ĥ_t» + x_t", "E0201", "h~tilde"),
+    ("h̃_t = W x_t\nh_t = U h_{t-1} + «ĥ_t» + x_t", "E0201", "\\tilde{h}"),
     ("«z_t» = W x_t\nh_t = W x_t + h_{t-1}", "E0203", "output z"),
     ("param «W_g» : matrix\nh_t = W_f x_t + h_{t-1}", "E0203", "did you mean 'W_f'"),
     ("const «\\gamma» = 1\nh_t = W x_t + h_{t-1}", "E0203", "remove"),

@@ -190,6 +190,7 @@ def test_every_formula_that_the_cell_is_made_of_is_in_it():
     "row",
     [
         r"z_t &= \sigma(W_z x_t) & h_t &= z_t \odot h_{t-1} + W x_t",
+        r"z_t &= \sigma(W_z x_t) & \mathbf{h}_t &= z_t \odot \mathbf{h}_{t-1} + W x_t",
         r"z_t &= \sigma(W_z x_t), & h_t &= z_t \odot h_{t-1} + W x_t",
         r"z_t &= \sigma(W_z x_t) && h_t &= z_t \odot h_{t-1} + W x_t",
         r"z_t &= \sigma(W_z x_t) &\qquad h_t = z_t &\odot h_{t-1} + W x_t",
@@ -234,3 +235,35 @@ def test_a_layer_without_names_for_its_parameters(layer):
 
 def test_the_linear_activation():
     means("function f = linear\nh_t = f(W x_t) + h_{t-1}", lambda p, x, s: {"h": p.W @ x.x + s.h})
+
+
+# --- kinds ----------------------------------------------------------------------------------------
+
+
+def test_a_greek_input_is_a_vector_where_a_matrix_multiplies_it():
+    """Che et al., GRU-D, 2018: the decay of the states."""
+
+    def step(p, x, s):
+        decay = np.exp(-np.maximum(0, p.W_gamma @ x.delta + p.b_gamma))
+        return {"h": decay * s.h + p.U @ x.x}
+
+    text = r"""
+    \gamma_t = \exp\{-\max(\mathbf{0}, W_\gamma \delta_t + b_\gamma)\}
+    h_t = \gamma_t \odot h_{t-1} + U x_t
+    """
+    sizes = {"hidden_size": 4, "input_size": 3, "delta_size": 3}
+    means(text, step, {"W_gamma": "h,x", "b_gamma": "h", "U": "h,x"}, sizes=sizes)
+
+
+def test_a_greek_input_is_a_scalar_otherwise():
+    found = cell("h_t = \\delta_t w \\odot h_{t-1} + U x_t")
+    assert {i.name: len(i.shape) for i in found.inputs} == {"x": 1, "delta": 0}
+
+
+def test_names_in_hints_can_be_typed():
+    """What a hint says to declare is declared when one does so."""
+    text = "input x\nh_t = x_t + U h_{t-1} + \\hat g_t^{in}"
+    (found,) = refused(text)
+    line = found.hint.split("`")[1]
+    assert line.startswith("input ")
+    assert [i.name for i in cell(f"{line}\n{text}").inputs] == ["g_in_hat", "x"]

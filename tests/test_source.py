@@ -197,8 +197,8 @@ LSTM = [
     "f[t] = sigmoid(((W_f . x[t]) + (U_f . h[t-1]) + b_f))",
     "i[t] = sigmoid(((W_i . x[t]) + (U_i . h[t-1]) + b_i))",
     "o[t] = sigmoid(((W_o . x[t]) + (U_o . h[t-1]) + b_o))",
-    "c~tilde[t] = tanh(((W_c . x[t]) + (U_c . h[t-1]) + b_c))",
-    "c[t] = ((f[t] * c[t-1]) + (i[t] * c~tilde[t]))",
+    "\\tilde{c}[t] = tanh(((W_c . x[t]) + (U_c . h[t-1]) + b_c))",
+    "c[t] = ((f[t] * c[t-1]) + (i[t] * \\tilde{c}[t]))",
     "h[t] = (o[t] * tanh(c[t]))",
 ]
 
@@ -225,8 +225,8 @@ def test_tex():
     assert equations(document) == [
         "z[t] = sigmoid(((W_z . x[t]) + (U_z . h[t-1]) + b_z))",
         "r[t] = sigmoid(((W_r . x[t]) + (U_r . h[t-1]) + b_r))",
-        "h~tilde[t] = tanh(((W_h . x[t]) + (U_h . ((r[t] * h[t-1]))) + b_h))",
-        "h[t] = ((((1 - z[t])) * h~tilde[t]) + (z[t] * h[t-1]))",
+        "\\tilde{h}[t] = tanh(((W_h . x[t]) + (U_h . ((r[t] * h[t-1]))) + b_h))",
+        "h[t] = ((((1 - z[t])) * \\tilde{h}[t]) + (z[t] * h[t-1]))",
     ]
     assert len(equations(document, asides=True)) == 6
 
@@ -235,8 +235,8 @@ def test_rst():
     (document,) = read(str(DATA / "minimal.rst"))
     assert equations(document) == [
         "f[t] = sigmoid(((W_f . x[t]) + (U_f . h[t-1]) + b_f))",
-        "h~tilde[t] = tanh(((W_h . x[t]) + (U_h . ((f[t] * h[t-1]))) + b_h))",
-        "h[t] = ((((1 - f[t])) * h[t-1]) + (f[t] * h~tilde[t]))",
+        "\\tilde{h}[t] = tanh(((W_h . x[t]) + (U_h . ((f[t] * h[t-1]))) + b_h))",
+        "h[t] = ((((1 - f[t])) * h[t-1]) + (f[t] * \\tilde{h}[t]))",
     ]
     assert len(equations(document, asides=True)) == 5
 
@@ -283,8 +283,8 @@ def test_course_notes_with_damaged_characters():
     assert equations(document) == [
         "Gamma_f[t] = sigmoid(((W_f . [a[t-1], x[t]]) + b_f))",
         "Gamma_u[t] = sigmoid(((W_u . [a[t-1], x[t]]) + b_u))",
-        "c~tilde[t] = tanh(((W_c . [a[t-1], x[t]]) + b_c))",
-        "c[t] = ((Gamma_f[t] * c[t-1]) + (Gamma_u[t] * c~tilde[t]))",
+        "\\tilde{c}[t] = tanh(((W_c . [a[t-1], x[t]]) + b_c))",
+        "c[t] = ((Gamma_f[t] * c[t-1]) + (Gamma_u[t] * \\tilde{c}[t]))",
         "Gamma_o[t] = sigmoid(((W_o . [a[t-1], x[t]]) + b_o))",
         "a[t] = (Gamma_o[t] * tanh(c[t]))",
     ]
