@@ -43,7 +43,10 @@ class Key:
         return not (self.accents or self.sub or self.sup or self.primes)
 
     def __str__(self) -> str:
-        text = self.base + "".join(f"~{accent}" for accent in self.accents)
+        """The name as it may be typed in a spec."""
+        text = self.base
+        for accent in self.accents:
+            text = f"\\{'mathring' if accent == 'ring' else accent}{{{text}}}"
         if self.sub:
             text += "_" + (
                 self.sub[0]
