@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -249,23 +248,30 @@ _Scaled = tuple[Fraction, Expr]  # a number times a view of a parameter
 
 
 def biases(own: Sequence[_Scaled], others: Sequence[_Scaled], laid: Laid) -> Laid | None:
-    """A sum of parameters laid over another: in pairs, or all in the first, 0 in the rest."""
+    """A sum of parameters laid over another: in pairs, or all in the first that is free."""
     if not own:
         return None
-    if any(view in laid.params for _, view in own):
-        known = [(scale, laid.params.get(view)) for scale, view in own]
-        found = [term for scale, value in known for term in _terms(value, scale)]
-        return laid if Counter(found) == Counter(others) else None
+    free = [(scale, view) for scale, view in own if view not in laid.params]
+    left: dict[Expr, Fraction] = {}
+    for number, view in others:
+        left[view] = left.get(view, Fraction(0)) + number
+    for scale, view in own:
+        if view in laid.params:
+            for number, term in _terms(laid.params[view]):
+                left[term] = left.get(term, Fraction(0)) - scale * number
+    rest = [(number, view) for view, number in left.items() if number]
+    if not free:
+        return None if rest else laid
     none = zeros(own[0][1].shape)
-    values = [none] * len(own)
-    if len(own) == len(others):
-        for place, (number, view) in enumerate(_paired(own, others)):
-            values[place] = _times(number / own[place][0], view)
+    values = [none] * len(free)
+    if len(free) == len(rest):
+        for place, (number, view) in enumerate(_paired(free, rest)):
+            values[place] = _times(number / free[place][0], view)
     else:
-        terms = [_times(number / own[0][0], view) for number, view in others]
+        terms = [_times(number / free[0][0], view) for number, view in rest]
         values[0] = call("add", *terms) if terms[1:] else terms[0] if terms else none
     made: Laid | None = laid
-    for (_, view), value in zip(own, values, strict=True):
+    for (_, view), value in zip(free, values, strict=True):
         made = made.with_param(view, value) if made is not None else None
     return made
 
@@ -274,13 +280,10 @@ def _times(number: Fraction, view: Expr) -> Expr:
     return view if number == 1 else Const(number) * view
 
 
-def _terms(value: Expr | None, scale: Fraction) -> list[_Scaled | None]:
-    """The views in a sum that was laid over a parameter, each with its number."""
-    if value is None:
-        return [None]
+def _terms(value: Expr) -> list[_Scaled]:
+    """A sum that was laid over a parameter: what is added, each with its number."""
     parts = value.args if isinstance(value, Apply) and value.op == "add" else (value,)
-    found = [_scaled(part) for part in parts if not is_zero(part)]
-    return [term and (term[0] * scale, term[1]) for term in found]
+    return [_scaled(part) or (Fraction(1), part) for part in parts if not is_zero(part)]
 
 
 def _paired(own: Sequence[_Scaled], others: Sequence[_Scaled]) -> Sequence[_Scaled]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -19,9 +18,10 @@ from gatec.ir import Cell
 from gatec.source.document import Document
 
 _ORDER = tuple(Kind)
-_FEW = 300  # tries of a search where something was settled in an unlikely way
+_TRIES = 1_000  # of a search; code that is no disguise needs none
+_FEW = 200  # where something was settled in an unlikely way
 _NO = (Kind.DIFFERENT, Kind.UNDECIDED)
-_READINGS = 4  # of a document whose functions are not named
+_READINGS = 2  # of a document whose functions are not named
 
 
 def hints(mine: Cell, theirs: Cell) -> Iterator[Found]:
@@ -35,7 +35,7 @@ def compare(cell: Cell, module: LoadedModule) -> Verdict:
     if module.traced is None:
         return fitting.compare(variants.sized(cell, module.calling.size), module)
     first, *others = variants.cases(cell, module, module.traced)
-    found = check(first.mine, first.theirs, hints=hints), first
+    found = check(first.mine, first.theirs, hints=hints, tries=_TRIES), first
     for case in others:
         if found[0].exit_code == 0:
             break
@@ -51,13 +51,10 @@ def compare_document(document: Document, module: LoadedModule) -> Verdict:
 
     Raises GatecError where the document cannot be read.
     """
+    readings = list(_closest(document, module))
+    proved = [given for given in readings if _is_written_alike(given[0], module)]
     best: Verdict | None = None
-    closest: int | None = None
-    for cell, note in itertools.islice(reading.cells(document, module), _READINGS):
-        distance = reading.distance(cell, module)
-        if closest is not None and distance > closest:
-            break
-        closest = distance
+    for cell, note in (proved or readings)[:_READINGS]:
         verdict = compare(cell, module)
         if note:
             notes = verdict.extra["notes"]
@@ -69,6 +66,27 @@ def compare_document(document: Document, module: LoadedModule) -> Verdict:
             break
     assert best is not None
     return best
+
+
+def _closest(document: Document, module: LoadedModule) -> Iterator[tuple[Cell, str]]:
+    """The readings of a document whose functions are most like those of the module."""
+    closest: int | None = None
+    for cell, note in reading.cells(document, module):
+        distance = reading.distance(cell, module)
+        if closest is not None and distance > closest:
+            return
+        closest = distance
+        yield cell, note
+
+
+def _is_written_alike(cell: Cell, module: LoadedModule) -> bool:
+    """Whether a cell is the module's by a map that can be read off: quick to see."""
+    if module.traced is None:
+        return False
+    return any(
+        check(case.mine, case.theirs, hints=aligned, refuted=False, tries=0).exit_code == 0
+        for case in variants.cases(cell, module, module.traced)
+    )
 
 
 def _told(module: LoadedModule, traced: Traced, verdict: Verdict, case: Case) -> Verdict:
@@ -83,7 +101,7 @@ def _told(module: LoadedModule, traced: Traced, verdict: Verdict, case: Case) ->
         values = matching.numbers(verdict.covers.params, mine)
         if values:
             settled = variants.settled(mine, values)
-            again = check(settled, case.theirs, hints=hints)
+            again = check(settled, case.theirs, hints=hints, tries=_TRIES)
             if again.exit_code == 0:
                 told = ", ".join(f"{name} = {float(value):g}" for name, value in values.items())
                 notes.append(f"constants of the module: {told}")
