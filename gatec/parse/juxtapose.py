@@ -44,6 +44,8 @@ _FUNCTION_LETTERS = frozenset(
 # What papers write for an affine map with parameters of its own; in small letters, `linear` is the
 # identity as an activation.
 LAYERS = frozenset(["linear", "affine", "dense", "fc", "proj", "projection", "mlp", "ffn"])
+# Capitals that stand for what is applied, never for a product of matrices.
+_ABBREVIATIONS = frozenset(["BN", "NN", "RNN", "GRU", "CNN", "MLP", "FFN"])
 
 
 @dataclass
@@ -120,7 +122,8 @@ class Names:
             return False
         if key.base in GREEK_NAMES or len(key.base) == 1:
             return key.base in _FUNCTION_LETTERS
-        return symbol.whole or len(key.base) > 3 or _is_layer(key.base)
+        named = _is_layer(key.base) or key.base in _ABBREVIATIONS
+        return symbol.whole or len(key.base) > 3 or named
 
 
 def peel(node: Node | None) -> tuple[Node | None, list[Node]]:
@@ -437,7 +440,7 @@ class Juxtaposer:
     def _is_product(self, word: str) -> bool:
         if not word.isalpha() or len(word) > 3 or (self.names.index or " ") in word:
             return False
-        if len(set(word)) < len(word) or _is_layer(word):
+        if len(set(word)) < len(word) or _is_layer(word) or word in _ABBREVIATIONS:
             return False  # nobody writes h squared as hh
         return word[0].isupper() or all(_letter(char) in self.names.letters for char in word)
 

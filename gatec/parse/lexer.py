@@ -16,7 +16,16 @@ from gatec.errors import Diagnostic, Source
 from gatec.parse.fold import fold
 from gatec.parse.macros import Macros, expand
 from gatec.parse.tokens import Whole, make, plain_tokens, retyped
-from gatec.parse.vocabulary import ACCENTS, COMBINING, MACRO_TYPES, REFUSED
+from gatec.parse.vocabulary import (
+    ACCENTS,
+    CAPITAL_GREEK,
+    COMBINING,
+    GREEK_NAMES,
+    MACRO_TYPES,
+    REFUSED,
+    SMALL_GREEK,
+    letter_in_font,
+)
 
 
 class Lexer:
@@ -67,6 +76,9 @@ def _with_digits(raw: list[Token]) -> list[Token]:
         else:
             joined.append(token)
     return joined
+
+
+_LETTERS = SMALL_GREEK | CAPITAL_GREEK | GREEK_NAMES  # \beta is no eta in a font
 
 
 # --- What macros and characters mean --------------------------------------------------------------
@@ -130,6 +142,10 @@ def _macro(token: Token) -> Token:
     if name in ACCENTS:
         return retyped(token, "ACCENT", ACCENTS[name])
     kind = MACRO_TYPES.get(name, "NAME")
+    if kind == "NAME" and name not in _LETTERS:
+        letter = letter_in_font(name)
+        if letter is not None:
+            return retyped(token, "NAME", letter if len(letter) == 1 else "\\" + letter)
     if kind == "BAR":
         sides = {"l": "BAR_OPEN", "r": "BAR_CLOSE"}
         return retyped(token, sides.get(name[0], kind), "‖" if "V" in name else "|")

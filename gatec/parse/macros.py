@@ -39,7 +39,7 @@ def _once(
     while position < len(tokens):
         token = tokens[position]
         position += 1
-        if token.type != "MACRO" or str(token) not in macros:
+        if token.type not in ("MACRO", "FONT") or str(token) not in macros:
             result.append(token)
             continue
         changed = True

@@ -256,6 +256,9 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
     def _attach(self, base: Node, script: Script) -> tuple[Node, Node | None, bool]:
         named = isinstance(base, Symbol)
         name = base.key.base if isinstance(base, Symbol) else None
+        if not named and [str(token) for token in scripts.unwrap(script.content)] == ["+"]:
+            span = base.span.to(self.source.span(base.span.start, script.end_pos or 0))
+            return Call("relu", (base,), span, span), None, False  # [x]_+, the positive part
         meaning = scripts.read(script, self.context, name)
         if meaning.exponent:
             inner = scripts.unwrap(meaning.exponent)

@@ -46,6 +46,19 @@ MACRO_TYPES: dict[str, str] = {
     **dict.fromkeys(["land", "wedge"], "AND"),
 }
 
+# Commands of templates that set one letter in a font: \vx, \mW, \rvh, \bfW, \bh.
+_FONT_PREFIXES = ("v", "m", "rv", "rm", "b", "bf", "bm", "mb", "bs", "vec", "mat")
+
+
+def letter_in_font(name: str) -> str | None:
+    """The letter of a command that sets it in a font, as templates of conferences define them."""
+    for prefix in _FONT_PREFIXES:
+        letter = name.removeprefix(prefix)
+        if letter != name and (len(letter) == 1 or letter in GREEK_NAMES):
+            return letter
+    return None
+
+
 ACCENTS: dict[str, str] = {
     "tilde": "tilde", "widetilde": "tilde", "hat": "hat", "widehat": "hat", "bar": "bar",
     "overline": "bar", "dot": "dot", "ddot": "ddot", "check": "check", "breve": "breve",

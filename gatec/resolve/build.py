@@ -129,14 +129,14 @@ class Builder:
 
     def _power(self, node: Typed, args: list[Expr]) -> Expr:
         if args[0].rank == 2:
-            self.diagnostics.append(
-                Diagnostic(
-                    "E0311",
-                    "a power of a matrix",
-                    node.span,
-                    "write the products out, or use \\odot for element-wise powers",
-                )
+            inverse = node.data is not None and node.data < 0
+            hint = (
+                "gatec solves no linear systems: make what it computes a parameter of its own"
+                if inverse
+                else "write the products out, or use \\odot for element-wise powers"
             )
+            what = "an inverse" if inverse else "a power"
+            self.diagnostics.append(Diagnostic("E0311", f"{what} of a matrix", node.span, hint))
         value = node.data
         if value is None:
             return call("pow", args[0], args[1], span=node.span)
