@@ -79,6 +79,8 @@ def _told_apart(mine: Compared, theirs: Compared) -> tuple[Compared, Compared]:
     """Both with names that differ."""
     if mine.name != theirs.name:
         return mine, theirs
+    if mine.spec == theirs.spec == "<text>":
+        return replace(mine, name="the first cell"), replace(theirs, name="the second cell")
     if mine.spec == theirs.spec:
         return mine, replace(theirs, name=f"{theirs.name} itself")
     one, other = (replace(each, name=f"{each.name} ({each.spec})") for each in (mine, theirs))

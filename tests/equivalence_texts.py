@@ -170,6 +170,11 @@ h_t = (1 - f_t) \odot h_{t-1} + f_t \odot \tilde h_t
 
 FORGET_BIAS_LSTM = SPLIT_LSTM.replace("+ b_f)", "+ b_f + 1)")
 FULL_PEEPHOLE = PEEPHOLE.replace("p_i * c(t-1)", "P_i c(t-1)")
+# A slow memory beside the state: switched off where V is 0.
+MEMORY_RNN = """
+m_t = σ(a) ⊙ m_{t-1} + A x_t
+h_t = tanh(W x_t + U h_{t-1} + V m_{t-1} + b)
+"""
 DIAGONAL_RNN = "h_t = tanh(W x_t + u ⊙ h_{t-1} + b)"
 SCALED_RNN = "h_t = tanh(s ⊙ (W x_t) + U h_{t-1} + b)"
 RNN = "h_t = tanh(W x_t + U h_{t-1} + b)"

@@ -94,6 +94,7 @@ SPECIAL = [
     ("SPLIT_LSTM", "PEEPHOLE"),
     ("NOTES_LSTM", "PEEPHOLE"),
     ("RNN", "MI_RNN"),
+    ("RNN", "MEMORY_RNN"),
     ("DIAGONAL_RNN", "RNN"),
     ("indrnn", "torch:rnn:1"),
     ("PEEPHOLE", "FULL_PEEPHOLE"),

@@ -117,6 +117,12 @@ def test_a_diagonal_is_called_that():
     assert "U' = diag(u) # diagonal" in lines(shown)
 
 
+def test_states_that_do_nothing_are_told():
+    shown = lines(comparison("RNN", "MEMORY_RNN").text())
+    assert "V' = 0 # parameter" in shown
+    assert "m' = anything # state; it does nothing then" in shown
+
+
 def test_generalisation_reads_the_same_map_from_the_other_side():
     found = comparison("PEEPHOLE", "SPLIT_LSTM")
     assert found.headline.startswith("Theirs is Mine with some of its parameters fixed or tied")

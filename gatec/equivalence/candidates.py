@@ -75,11 +75,16 @@ def filled(
             if param.name in made:
                 continue
             for other in left:
-                if other.shape == param.shape and (other.name == f"{param.name}'" or not named):
+                if other.shape == param.shape and (_same_name(param, other) or not named):
                     made[param.name] = Ref("param", other.name, other.shape)
                     left.remove(other)
                     break
     return {p.name: made.get(p.name, zeros(p.shape)) for p in mine}
+
+
+def _same_name(one: Param, other: Param) -> bool:
+    """Whether two parameters have one name; those of the second cell carry a prime."""
+    return one.name.rstrip("'") == other.name.rstrip("'")
 
 
 def _refs(value: Expr) -> list[Ref]:

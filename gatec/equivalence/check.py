@@ -116,7 +116,7 @@ def _covering(
     budget = Budget(tries)
     given = hints(mine, theirs) if hints is not None else ()
     plain = () if limits else by_name(mine, theirs)
-    first = (found for found in chain(given, plain) if _is_bijection(found, mine, theirs))
+    first = (found for found in chain(given, plain) if _is_whole(found, theirs))
     try:
         for found in chain(first, Matcher(mine, theirs, budget).search(limits=limits)):
             proof = prove(mine, theirs, found)
@@ -127,10 +127,10 @@ def _covering(
     return None, budget.left >= 0
 
 
-def _is_bijection(found: Found, mine: Cell, theirs: Cell) -> bool:
-    """Whether a map gives every state of one cell a state of the other, and no two the same."""
-    others = {other for other, _ in found.states.values()}
-    return len(found.states) == len(others) == len(mine.states) == len(theirs.states)
+def _is_whole(found: Found, theirs: Cell) -> bool:
+    """Whether a map gives every state of theirs one of mine, and no two the same."""
+    others = [other for other, _ in found.states.values()]
+    return sorted(others) == sorted(state.name for state in theirs.states)
 
 
 def _without_map(

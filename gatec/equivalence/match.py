@@ -32,7 +32,7 @@ from gatec.equivalence.sides import (
     with_params,
 )
 from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, Shape
-from gatec.ir import Cell
+from gatec.ir import Cell, State
 from gatec.passes.common import bottom_up, nodes, zeros
 
 ONE = Const(Fraction(1))
@@ -139,27 +139,29 @@ class Matcher:
                     return
 
     def _state_maps(self) -> Iterator[dict[str, tuple[str, Fraction]]]:
-        """Bijections of states of equal shapes, those in order and unscaled first."""
+        """Every state of theirs as one of mine of its shape, those in order and unscaled first.
+
+        States of mine that are left over have to do nothing once the map is in place.
+        """
         mine, theirs = self.mine.states, self.theirs.states
-        if len(mine) != len(theirs):
+        if len(mine) < len(theirs):
             return
+        place = {state.name: index for index, state in enumerate(mine)}
         orders = [
-            order
-            for order in itertools.islice(itertools.permutations(theirs), 720)
-            if all(m.shape == t.shape for m, t in zip(mine, order, strict=True))
+            sorted(zip(chosen, theirs, strict=True), key=lambda pair: place[pair[0].name])
+            for chosen in itertools.islice(itertools.permutations(mine, len(theirs)), 720)
+            if all(m.shape == t.shape for m, t in zip(chosen, theirs, strict=True))
         ]
         names = {state.name for state in mine}
 
-        def strange(order: tuple) -> int:  # type: ignore[type-arg]
-            return sum(
-                m.name != t.name and t.name in names for m, t in zip(mine, order, strict=True)
-            )
+        def strange(order: list[tuple[State, State]]) -> int:
+            return sum(m.name != t.name and t.name in names for m, t in order)
 
         orders.sort(key=strange)
         drives = _drives(self.prepared(self.mine)), _drives(Side.of(self.theirs))
         tried: list[tuple[int, int, dict[str, tuple[str, Fraction]]]] = []
         for rank, order in enumerate(orders):
-            pairs = [(m.name, t.name) for m, t in zip(mine, order, strict=True)]
+            pairs = [(m.name, t.name) for m, t in order]
             choices = [_factors(drives[0][m], drives[1][t]) for m, t in pairs]
             # Further scales only for the likelier orders: there may be hundreds.
             found = itertools.product(*choices) if rank < 24 else [tuple(c[0] for c in choices)]
@@ -275,6 +277,7 @@ class _Attempt:
         self.theirs = Side.of(theirs)
         gates = self.mine.gates(matcher.unknown)
         self.pieces = self._pieces(set(gates))
+        gates = [gate for gate in gates if any(gate in piece.gates for piece in self.pieces)]
         self.places = {gate: place for place, gate in enumerate(gates)}
         self.gates = _soonest(self.pieces, gates)
         # A gate may be one without parameters, too, as tanh(c) is: those come last.
@@ -283,14 +286,14 @@ class _Attempt:
         self._gates_inside: dict[Expr, frozenset[Expr]] = {}
 
     def _pieces(self, gates: set[Expr]) -> list[Piece]:
-        """What has to agree: the results of `mine`, in pieces."""
+        """What has to agree: the output and the new values of mapped states, in pieces."""
         wanted = {"": self.theirs.output}
         for name, (other, scale) in self.states.items():
             value = self.theirs.updates[other]
             wanted[name] = value if scale == 1 else Const(scale) * value
         found: list[Piece] = []
-        for name, result in sorted(self.mine.results().items()):
-            goal = wanted[name]
+        for name, goal in sorted(wanted.items()):
+            result = self.mine.results()[name]
             found += pieces(result, self.mine.poly(result), goal, self.theirs.poly(goal), gates)
         return found
 

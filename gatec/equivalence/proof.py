@@ -38,9 +38,9 @@ def prove(mine: Cell, theirs: Cell, found: Found) -> Proof | None:
     starts_left = _results(left.cell)
     starts_right = _results(right.cell)
     claims = []
-    for name, result in left.results().items():
-        common = right.normaliser.expr(wanted[name])
-        if result != common:
+    for name, goal in wanted.items():
+        common = right.normaliser.expr(goal)
+        if left.results()[name] != common:
             return None
         other, scale = found.states[name] if name else ("", Fraction(1))
         target = starts_right[other]
@@ -121,6 +121,8 @@ def _starts_agree(mine: Cell, theirs: Cell, found: Found) -> bool:
     """Whether corresponding states start at corresponding values."""
     others = {state.name: state for state in theirs.states}
     for state in mine.states:
+        if state.name not in found.states:
+            continue
         other, scale = found.states[state.name]
         start = others[other].initial
         if state.initial.param is not None or start.param is not None:

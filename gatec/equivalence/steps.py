@@ -49,8 +49,10 @@ class Proof:
                   values, parameters of different names
     params        parameter of mine -> expression in the parameters of theirs; in a limit case in
                   `infinity` as well
-    states        state of mine -> (state of theirs, scale): mine = scale * theirs
-    claims        one for each state, and one for the output
+    states        state of mine -> (state of theirs, scale): mine = scale * theirs; every state of
+                  theirs has one. What mine has besides does nothing: the claims are about any
+                  value of it
+    claims        one for each of these states, and one for the output
     steps         what each claim rests on, by the expression that is rewritten; those of `mine`
                   and of `theirs` apart, since names of quantities may mean different things
     limits        a limit case only: functions in the equations of mine, with `params` in place,

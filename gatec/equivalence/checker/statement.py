@@ -77,10 +77,14 @@ def map_fits(proof: Proof) -> None:
 
 
 def states_fit(proof: Proof) -> None:
-    """States in pairs of equal shapes, which start at corresponding values."""
+    """States in pairs of equal shapes, which start at corresponding values.
+
+    Every state of theirs has one of mine. What mine has besides may have any value: the claims
+    are about mine whatever it is.
+    """
     mine = {state.name: state for state in proof.mine.states}
     theirs = {state.name: state for state in proof.theirs.states}
-    if proof.states.keys() != mine.keys():
+    if not proof.states.keys() <= mine.keys():
         raise Refused("the states of mine are not those of the proof")
     others = [other for other, _ in proof.states.values()]
     if sorted(others) != sorted(theirs):
@@ -175,12 +179,14 @@ def _cut_out(value: Expr, nodes: Mapping[Expr, Expr]) -> Expr:
 
 
 def claims(proof: Proof, mine: Equations, theirs: Equations) -> dict[str, tuple[Expr, Expr]]:
-    """The two sides that have to be equal: of each state of mine, and of the output under ''."""
+    """The two sides that have to be equal: of each mapped state, and of the output under ''."""
     updates = {state.name: state.update for state in proof.theirs.states}
     wanted: dict[str, tuple[Expr, Expr]] = {
         "": (mine.ref(proof.mine.output), theirs.ref(proof.theirs.output))
     }
     for state in proof.mine.states:
+        if state.name not in proof.states:
+            continue
         other, scale = proof.states[state.name]
         value: Expr = theirs.ref(updates[other])
         wanted[state.name] = (
@@ -193,7 +199,7 @@ def claims(proof: Proof, mine: Equations, theirs: Equations) -> dict[str, tuple[
 def by_name(proof: Proof) -> dict[str, Claim]:
     """The claims by what they are about; refused where one is missing or made twice."""
     found = {claim.about: claim for claim in proof.claims}
-    wanted = {state.name for state in proof.mine.states} | {""}
+    wanted = {*proof.states, ""}
     if found.keys() != wanted or len(proof.claims) != len(wanted):
-        raise Refused("there is not one claim for each state and one for the output")
+        raise Refused("there is not one claim for each mapped state and one for the output")
     return found

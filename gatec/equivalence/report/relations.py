@@ -76,6 +76,10 @@ class Relations:
             if scale != 1:
                 right = f"-{right}" if scale == -1 else f"{scale} {right}"
             lines.append(Line(self.general.bare("state", name), right, "state"))
+        for state in proof.mine.states:
+            if state.name not in proof.states:
+                name = self.general.bare("state", state.name)
+                lines.append(Line(name, "anything", "state; it does nothing then"))
         return tuple(lines)
 
     # --- Gates ------------------------------------------------------------------------------------
