@@ -234,6 +234,24 @@ def test_what_carries_no_meaning(text):
     means(text, elman, ELMAN)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["forget_t = σ(W x_t)\nh_t = forget_t ⊙ h_{t-1} + V x_t",
+     "forget_gate_t = σ(W x_t)\nh_t = forget_gate_t ⊙ h_{t-1} + V x_t",
+     "f_gate_t = σ(W x_t)\nh_t = f_gate_t ⊙ h_{t-1} + V x_t",
+     "(1) f_t = σ(W x_t)\n(2) h_t = f_t ⊙ h_{t-1} + V x_t",
+     "- $f_t = \\sigma(W x_t)$\n- $h_t = f_t \\odot h_{t-1} + V x_t$",
+     "f_t, v_t = σ(W x_t), V x_t\nh_t = f_t ⊙ h_{t-1} + v_t",
+     "f_t = σ(W x_t), h_t = f_t ⊙ h_{t-1} + V x_t",
+     "f_t = σ(Wx_t); h_t = f_t⊙h_{t-1}+Vx_t;"],
+)  # fmt: skip
+def test_words_and_lists(text):
+    def step(p, x, s):
+        return {"h": sigmoid(p.W @ x.x) * s.h + p.V @ x.x}
+
+    means(text, step, {"W": "h,x", "V": "h,x"}, name="a.md" if "$" in text else "a.gate")
+
+
 # --- products -------------------------------------------------------------------------------------
 
 
@@ -434,6 +452,7 @@ def test_a_function_of_a_function():
 POWERS = {
     r"h_{t-1}^2": lambda h: h**2,
     r"h_{t-1}^{2}": lambda h: h**2,
+    r"h_{t-1} ** 2": lambda h: h**2,
     r"(h_{t-1})^3": lambda h: h**3,
     r"\tanh^2(h_{t-1})": lambda h: tanh(h) ** 2,
     r"\tanh(h_{t-1})^2": lambda h: tanh(h) ** 2,

@@ -351,6 +351,23 @@ def test_equations_in_any_order():
     )
 
 
+def warnings(text, name="a.gate"):
+    (document,) = read_text(text, name)
+    return [(w.code, w.span.text) for w in resolve(parse(document)).warnings]
+
+
+def test_capitals_in_products_with_stars_are_warned_of():
+    assert warnings("h_t = tanh(W*x_t + U h_{t-1} + b)") == [("E0314", "W*x_t")]
+    assert warnings("h_t = tanh(W ⊙ x_t + U h_{t-1} + b)") == []
+    assert warnings("param W : vector\nh_t = tanh(W*x_t + U h_{t-1} + b)") == []
+    assert warnings("F_t = σ(V x_t)\nh_t = tanh(F_t*h_{t-1} + w*h_{t-1})") == []
+
+
+def test_inputs_that_nobody_declared_are_warned_of():
+    assert warnings("h_t = tanh(W x_t + U h_{t-1} + q_t)") == [("E0205", "q_t")]
+    assert warnings("input x, q\nh_t = tanh(W x_t + U h_{t-1} + q_t)") == []
+
+
 def test_a_name_in_two_alphabets_is_warned_of():
     """Rusch & Mishra, coRNN, 2021, has W and another W."""
     text = r"h_t = \tanh(W x_t + \mathcal{W} h_{t-1}) + V h_{t-1} + \mathbf{V} h_{t-1}"

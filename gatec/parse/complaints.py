@@ -36,8 +36,8 @@ def unexpected(
     span = source.span(place.start_pos or 0, max(place.end_pos or 0, (place.start_pos or 0) + 1))
     if token is not None and token.type == "COMPARE":
         message = "a comparison stands where a value is expected"
-        hint = r"comparisons are the conditions of \begin{cases}"
-        return Diagnostic("E0310", message, span, hint)
+        what = r"comparisons are the conditions of \begin{cases}"
+        return Diagnostic("E0310", message, span, what)
     if "NAME" in accepts:
         what = "write what it applies to, or remove it"
         if previous is not None and previous.type in _BEFORE_OPERAND:

@@ -172,9 +172,12 @@ class _Folder:
         return script_token(mark, above, content, False, token.end_pos), None, position + 1
 
     def _goes_on(self, position: int, stop: int) -> bool:
-        """`W_xh_t` in plain text: W with x, then h with t; `h_t^2` is one name."""
+        """`W_xh_t` in plain text: W with x, then h with t; `h_t^2` and `forget_gate_t` are names."""
         token = self.tokens[position]
-        if token.type != "NAME" or position + 1 >= stop:
+        if token.type != "NAME" or position + 1 >= stop or len(token) > 2:
+            return False
+        base = self.tokens[position - 2] if position > 1 else token
+        if base.type == "NAME" and len(base) > 1 and not base.startswith("\\"):
             return False
         following = self.tokens[position + 1]
         return following.type in ("SUB", "SUP") and following.start_pos == token.end_pos

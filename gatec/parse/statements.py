@@ -226,6 +226,8 @@ def _finish(tokens: Sequence[Token], source: Source, tex: bool) -> list[Statemen
         tokens.pop()
     if not tokens:
         return []
+    if [token.type for token in tokens[:3]] == ["LPAR", "NUMBER", "RPAR"] and len(tokens) > 3:
+        tokens = tokens[3:] if tokens[3].type in ("NAME", "ACCENT") else tokens  # (1) h_t = …
     tokens = _declaration(tokens) if _declares(tokens, tex) else _conditions(tokens)
     span = source.span(tokens[0].start_pos or 0, max(token.end_pos or 0 for token in tokens))
     return [Statement(tuple(tokens), span, tex)]

@@ -43,6 +43,7 @@ class Inference:
         self.equations = equations
         self.quantities = list(quantities)
         self.diagnostics: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
         self._failed: set[int] = set()
         self._known_owners: tuple[int, dict[str, str]] = (-1, {})
         self._said: set[int] = set()
@@ -79,6 +80,30 @@ class Inference:
         while self._conventions.assume():
             self._settle()
         self.report_sizes()
+        self._warn_of_stars()
+
+    def _warn_of_stars(self) -> None:
+        """`W * x_t` makes a vector of W; who writes capitals for matrices may not mean it."""
+        seen: set[int] = set()
+        for node in itertools.chain.from_iterable(self._nodes):
+            if node.kind != "mul" or node.data:
+                continue
+            for arg in node.args:
+                quantity = parameter(arg) if is_weight(arg) else None
+                if quantity is None or quantity.declared or id(quantity) in seen:
+                    continue
+                seen.add(id(quantity))
+                if self.solver.known(quantity.type) == 1 and quantity.said is None:
+                    self.warnings.append(
+                        Diagnostic(
+                            "E0314",
+                            f"'{quantity.key}' is a vector here: '*' is the element-wise product",
+                            node.span,
+                            f"for a matrix product write {quantity.key} x_t without '*'; if a "
+                            f"vector is meant, say `param {quantity.key} : vector`",
+                            severity="warning",
+                        )
+                    )
 
     def report_sizes(self) -> None:
         """Report the sizes that turned out to differ."""

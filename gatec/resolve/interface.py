@@ -14,6 +14,8 @@ from gatec.syntax import Key
 
 _WHERE = "; such a line stands in a fenced gate block, in LaTeX in a comment: % gate: output h"
 
+_PAST = frozenset(["prev", "previous", "old", "last", "before"])
+
 
 class Interface:
     """What a cell shows outside. `report` is told every error and warning."""
@@ -127,7 +129,7 @@ class Interface:
                 "E0214",
                 "the cell has no state: nothing is read at an earlier time",
                 first,
-                "a recurrent cell reads its past, as in h_t = … h_{t-1} …",
+                self._past_hint() or "a recurrent cell reads its past, as in h_t = … h_{t-1} …",
             )
         if not self.inputs:
             self._error(
@@ -137,6 +139,14 @@ class Interface:
                 "an input is a timed name that no equation defines, as in x_t; "
                 "`input x` declares one",
             )
+
+    def _past_hint(self) -> str | None:
+        """What to write for `h_prev`."""
+        for quantity in self.table.quantities.values():
+            key = quantity.key
+            if quantity.kind == "param" and key.sub and key.sub[-1] in _PAST:
+                return f"the past has an index: write {key.base}_{{t-1}} for {key}"
+        return None
 
     def _warn_inputs(self) -> None:
         """An equation that was forgotten looks like a second input: say what was understood."""

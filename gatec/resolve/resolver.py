@@ -100,6 +100,7 @@ class Resolver:
         )
         inference.run()
         self.diagnostics += inference.diagnostics
+        self.warnings += inference.warnings
         return inference
 
     def _nothing(self) -> None:
