@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gatec.equivalence.modules import calling as callings
-from gatec.equivalence.modules import replay, trace
+from gatec.equivalence.modules import probing, replay, trace
 from gatec.equivalence.modules.address import Address, fail
-from gatec.equivalence.modules.calling import Calling, NotCalled
+from gatec.equivalence.modules.calling import Calling
 from gatec.equivalence.modules.construct import Constructor, constructor, example
+from gatec.equivalence.modules.probing import NotCalled
 from gatec.equivalence.modules.record import Untraceable
 from gatec.equivalence.modules.trace import Traced
 
@@ -39,7 +39,7 @@ def load(address: Address) -> LoadedModule:
     made = constructor(address)
     values = example(made)
     try:
-        calling = callings.find(made.build(values), dict(values.sizes))
+        calling = probing.find(made.build(values), dict(values.sizes))
     except NotCalled as error:
         raise fail(
             "E0805",

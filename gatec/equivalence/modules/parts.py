@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gatec.equivalence.modules.broadcasting import Broadcasting
 from gatec.equivalence.modules.merge import Count
 from gatec.equivalence.modules.record import Untraceable
 from gatec.equivalence.modules.symbolic import (
@@ -14,7 +15,6 @@ from gatec.equivalence.modules.symbolic import (
     Axes,
     Batch,
     Items,
-    Space,
     Symbolic,
     Unit,
     array,
@@ -28,7 +28,7 @@ from gatec.passes.layout import concat, slice_
 Whole = int | Count
 
 
-class Parts(Space):
+class Parts(Broadcasting):
     """Slices and joins at the sizes of several runs."""
 
     def dim(self, size: Whole) -> Dim:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gatec.equivalence.modules import calling as calls
+from gatec.equivalence.match import replaced
 from gatec.equivalence.modules import cells, interpret, unroll
 from gatec.equivalence.modules.calling import Calling, Layout
 from gatec.equivalence.modules.construct import BATCH, HIDDEN, INPUT, Constructor, Values, quiet
@@ -22,7 +23,6 @@ from gatec.equivalence.modules.symbolic import Batch, Items, Symbolic, array, li
 from gatec.equivalence.sides import mapped
 from gatec.expr import Dim, Expr, Ref, bottom_up
 from gatec.ir import Cell, Initial, Input, Param, Size, State, verify
-from gatec.passes.common import nodes
 
 # Sizes of the runs: no two meanings share one, and the columns are independent.
 _TABLE = (
@@ -241,11 +241,10 @@ class _Assembly:
             if leaf.kind in ("param", "constant") and leaf.name:
                 origins |= interpret.origins(self.space, leaf)
         values, made = cells.blocks(roots, self.graph.sizes, origins)
-        swap = _Swap(values)
-        named = [replace(item, value=swap(item.value)) for item in named]
-        new = {name: swap(value) for name, value in updates.items()}
+        named = [replace(item, value=replaced(item.value, values)) for item in named]
+        new = {name: replaced(value, values) for name, value in updates.items()}
         taken = {"x", *updates, *(block.name for block in made), *self.graph.sizes.runs[0].sizes}
-        results = {**new, "output": swap(output)}
+        results = {**new, "output": replaced(output, values)}
         equations, names = cells.equations(results, named, taken)
         size = self.made.size_names
         order = {leaf.name: i for i, leaf in enumerate(self.graph.leaves.values())}
@@ -306,23 +305,6 @@ def _with_states_named(cell: Cell, states: tuple[str, ...]) -> tuple[Cell, tuple
     return replace(mapped(cell, rule), states=renamed), tuple(made[name] for name in states)
 
 
-class _Swap:
-    """Expressions with blocks in place of views of parameters."""
-
-    def __init__(self, values: Mapping[Expr, Expr]) -> None:
-        self.values = values
-
-    def __call__(self, expr: Expr) -> Expr:
-        from gatec.equivalence.match import replaced
-
-        return replaced(expr, self.values)
-
-
 def _entries(value: Symbolic) -> Iterator[tuple[tuple[int, ...], Expr]]:
-    import numpy as np
-
     for index in np.ndindex(*value.items.shape):
         yield index, value.items[index]
-
-
-__all__ = ["Traced", "calls", "nodes", "traced"]
