@@ -14,7 +14,7 @@ from gatec.expr import Expr, Ref
 from gatec.ir import Cell, Param
 from gatec.passes.common import zeros
 
-_WORK = 1_000
+_TRIES = 300
 
 
 def candidates(mine: Cell, theirs: Cell) -> Iterator[Found]:
@@ -47,7 +47,7 @@ def _states(mine: Cell, theirs: Cell) -> dict[str, tuple[str, Fraction]]:
 
 def _partial(mine: Cell, theirs: Cell) -> Iterator[Found]:
     """The map that a search got furthest with, what it left open filled by names and order."""
-    matcher = Matcher(mine, theirs, Budget(_WORK))
+    matcher = Matcher(mine, theirs, Budget(_TRIES))
     try:
         next(matcher.search(), None)
     except TooLarge:

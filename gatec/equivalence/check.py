@@ -22,8 +22,8 @@ from gatec.equivalence.verdict import Fingerprint, Kind, Replay, Verdict
 from gatec.expr import Ref, Shape, shape_text
 from gatec.ir import Cell
 
-TRIES = 12_000  # what a search in one direction may take (see match.Budget)
-LIMITS = 4_000  # and one for limit cases
+TRIES = 3_000  # what a search in one direction may take (see match.Budget)
+LIMITS = 1_000  # and one for limit cases
 TRUSTED = 1e-9  # a replay further off than this is no rounding
 
 

@@ -37,7 +37,8 @@ from gatec.passes.common import bottom_up, nodes, zeros
 
 ONE = Const(Fraction(1))
 HALF = Const(Fraction(1, 2))
-_SMALL = 8  # terms of two polynomials that are compared for one unit of the budget
+_COMPARISONS = 4  # that a try is worth
+_SMALL = 8  # terms of two polynomials that are compared for one of these
 _SCALES = 16  # ways to rescale the states that are tried
 # What functions are of a negative argument, given the function of the positive one.
 _MIRRORED: dict[str, Callable[[Expr], Expr]] = {
@@ -80,13 +81,13 @@ class Found:
 
 
 class Budget:
-    """An amount of work, so that a search comes as far on every machine.
+    """A number of tries, so that a search comes as far on every machine.
 
-    The unit is one comparison of small polynomials; larger ones cost more.
+    A try is worth a few comparisons of small polynomials; larger ones cost more.
     """
 
-    def __init__(self, work: int) -> None:
-        self.left = work
+    def __init__(self, tries: int) -> None:
+        self.left = _COMPARISONS * tries
 
     def spend(self, work: int = 1) -> bool:
         """Whether the work is still within the budget."""
