@@ -116,8 +116,8 @@ def _signs(monomial: Monomial) -> tuple[str, Expr] | None:
     """Two comparisons with 0 of values that differ by a number: one decides, or none can hold."""
     found = [
         (atom, value)
-        for atom, _ in monomial
-        if (value := indicated(atom) or equated(atom)) is not None
+        for atom, power in monomial
+        if power > 0 and (value := indicated(atom) or equated(atom)) is not None
     ]
     for index, (one, value) in enumerate(found):
         number, line = _line(value)
@@ -281,9 +281,9 @@ def _divides(part: Monomial, whole: Monomial) -> bool:
 
 def _zero(monomial: Monomial) -> tuple[str, Expr] | None:
     """A factor beside [u = 0], with the first term of u by the others."""
-    for index, (atom, _) in enumerate(monomial):
+    for index, (atom, power) in enumerate(monomial):
         value = equated(atom)
-        if value is None:
+        if value is None or power < 0:
             continue
         terms = _terms(value) or (value,)
         number, first = _number_times(terms[0])
@@ -295,6 +295,8 @@ def _zero(monomial: Monomial) -> tuple[str, Expr] | None:
             left = times(rest, tuple((a, -p) for a, p in needed))
             return "at zero", _product([*_factors(left), instead, atom])
         for item in rest:
+            if item[1] < 0:  # where a value is defined stays as it is
+                continue
             made = _with_term(item[0], first, instead)
             if made is not None:
                 left = tuple(other for other in rest if other is not item)
@@ -305,6 +307,8 @@ def _zero(monomial: Monomial) -> tuple[str, Expr] | None:
 def _with_term(atom: Expr, term: Expr, instead: Expr) -> Expr | None:
     """A function with another term in place of one in its argument; None where it has none."""
     if not isinstance(atom, Apply) or OPS[atom.op].kind is not Kind.POINTWISE:
+        return None
+    if atom.op in ("add", "sqrt", "log", "pow"):
         return None
     changed = False
     args: list[Expr] = []

@@ -75,10 +75,14 @@ class Cases:
         left = without_denominators(self.algebra.cleared(difference))
         if not left or not place.exact:
             return not left
-        zero = without_denominators(self.algebra.cleared(self._gap(place)))
-        if constant(zero):  # a number over something is never 0
-            return True
-        return not remainder(left, zero)
+        gap = self._gap(place)  # it is 0 as it is, and as its functions are there
+        for zero in (gap, self._there(gap, place, known)):
+            zero = without_denominators(self.algebra.cleared(zero))
+            if constant(zero):  # a number over something is never 0
+                return True
+            if zero and not remainder(left, zero):
+                return True
+        return False
 
     def _gap(self, place: Place) -> Sum:
         """What is 0 exactly there."""
@@ -153,9 +157,12 @@ class Cases:
         return self.algebra.function(made.op, *args) if args != raw else None
 
     def _exactly(self, value: Sum, place: Place) -> Sum:
+        """A value once the largest term of what is 0 there is expressed by the others."""
         gap = self._gap(place)
-        plain = all(exponent > 0 for term in (*value, *gap) for _, exponent in term)
-        return remainder(value, gap) if plain else value
+        if all(exponent > 0 for term in (*value, *gap) for _, exponent in term):
+            return remainder(value, gap)
+        lead = max(gap, key=_order)
+        return minus(value, scaled(gap, value.get(lead, Fraction(0)) / gap[lead]))
 
     def _sign(self, value: Sum, place: Place) -> int | None:
         """The sign of a value on the line at a place; None for a value off the line."""
