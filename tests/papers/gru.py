@@ -403,11 +403,11 @@ def multiplicative_integration(p, x, s):
 
 @paper(
     "Bahdanau et al., Neural Machine Translation, 2015 (the decoder, index i, given contexts)",
-    {**gates({"W%": "h,h", "U%": "h,h", "C%": "h,c"}, ("", "_z", "_r")), "E": "h,x"},
+    {**gates({"W%": "h,h", "U%": "h,h", "C%": "h,m"}, ("", "_z", "_r")), "E": "h,x"},
     {"s": "h"},
-    inputs={"y": "x", "c": "c"},
+    inputs={"y": "x", "c": "m"},
     memory={"y_before": "x"},
-    sizes={"c": 2, "c_size": 2},
+    sizes={"m": 2, "c_size": 2},
     suffix="tex",
 )
 def translation_decoder(p, x, s):

@@ -241,6 +241,7 @@ def gla_ones(p, x, s):
     {"S": "h,h"},
     inputs={"K": "h", "V": "h", "Q": "h"},
     suffix="md",
+    square=True,
 )
 def retention(p, x, s):
     r"""
