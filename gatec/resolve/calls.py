@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from gatec.errors import Diagnostic, Note, Span
 from gatec.ops import FUNCTIONS, OPS, Kind
-from gatec.parse.juxtapose import Names
+from gatec.parse.known import Names
 from gatec.parse.suggest import nearest
 from gatec.parse.vocabulary import MAX_DEPTH
 from gatec.resolve.quantities import Table

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gatec.errors import Diagnostic
-from gatec.parse.juxtapose import Names
+from gatec.parse.known import Names
 from gatec.resolve.elaborate import Elaborator
 from gatec.resolve.quantities import Definition, Quantity, Table
 from gatec.resolve.typed import Typed
