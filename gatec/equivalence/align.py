@@ -40,7 +40,7 @@ def aligned(mine: Cell, theirs: Cell) -> Iterator[Found]:
             if one.depth > DEEPEST or other.depth > DEEPEST:
                 continue
             search = _Search(one, other, _places(mine), _places(theirs))
-            found = (laid.found(mine) for laid in search.results())
+            found = (laid.found(mine, theirs) for laid in search.results())
             yield from itertools.islice(filter(None, found), 1)
         except (TooLarge, _OutOfTries):
             continue
@@ -106,6 +106,8 @@ class Laid:
         known = self.params.get(view)
         if known is not None:
             return self if known == value else None
+        if view.shape != value.shape:
+            return None
         return replace(self, params={**self.params, view: value})
 
     def with_state(self, one: str, other: str) -> Laid | None:
@@ -116,9 +118,18 @@ class Laid:
             return None
         return replace(self, states={**self.states, one: other})
 
-    def found(self, mine: Cell) -> Found | None:
+    def found(self, mine: Cell, theirs: Cell) -> Found | None:
         """The map; None where views of one parameter do not make up the whole."""
         params: dict[str, Expr] = {}
+        others = {state.name: state for state in theirs.states}
+        for state in mine.states:
+            start, other = state.initial.param, others[self.states[state.name]].initial.param
+            if start is not None and other is not None:
+                first = Ref("param", other, state.shape)
+                known = self.with_param(Ref("param", start, state.shape), first)
+                if known is None:
+                    return None
+                self = known
         for param in mine.params:
             value = whole(Ref("param", param.name, param.shape), self.params)
             if value is None:
@@ -262,14 +273,17 @@ def biases(own: Sequence[_Scaled], others: Sequence[_Scaled], laid: Laid) -> Lai
     rest = [(number, view) for view, number in left.items() if number]
     if not free:
         return None if rest else laid
-    none = zeros(own[0][1].shape)
-    values = [none] * len(free)
-    if len(free) == len(rest):
+    # A number may stand among vectors: what takes the sum is one of these.
+    free.sort(key=lambda bias: -len(bias[1].shape))
+    values = [zeros(view.shape) for _, view in free]
+    shapes = sorted((view.shape for _, view in free), key=len, reverse=True)
+    if shapes == sorted((view.shape for _, view in rest), key=len, reverse=True):
         for place, (number, view) in enumerate(_paired(free, rest)):
             values[place] = _times(number / free[place][0], view)
     else:
         terms = [_times(number / free[0][0], view) for number, view in rest]
-        values[0] = call("add", *terms) if terms[1:] else terms[0] if terms else none
+        if terms:
+            values[0] = call("add", *terms) if terms[1:] else terms[0]
     made: Laid | None = laid
     for (_, view), value in zip(free, values, strict=True):
         made = made.with_param(view, value) if made is not None else None
@@ -289,7 +303,10 @@ def _terms(value: Expr) -> list[_Scaled]:
 def _paired(own: Sequence[_Scaled], others: Sequence[_Scaled]) -> Sequence[_Scaled]:
     """The others in the order in which their names are most like one's own."""
     orders = itertools.islice(itertools.permutations(others), _ORDERS)
-    return max(orders, key=lambda order: sum(map(_alike_names, own, order)))
+    fitting = [
+        o for o in orders if all(a[1].shape == b[1].shape for a, b in zip(own, o, strict=True))
+    ]
+    return max(fitting or [tuple(others)], key=lambda order: sum(map(_alike_names, own, order)))
 
 
 def _alike_names(one: _Scaled, other: _Scaled) -> float:

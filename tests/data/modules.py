@@ -208,6 +208,71 @@ class AttentiveMemory(nn.Module):
         return torch.bmm(memory, q.unsqueeze(-1)).squeeze(-1), memory
 
 
+class ColumnsLSTM(nn.Module):
+    """The LSTM over a sequence: one matrix for [x, h, 1], states with a leading axis of 1."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.W = nn.Parameter(torch.randn(input_size + hidden_size + 1, 4 * hidden_size))
+        self.n = hidden_size
+
+    def forward(self, x, hc=None):
+        rows = x.shape[1]
+        if hc is None:
+            hc = (x.new_zeros(1, rows, self.n),) * 2
+        (h,), (c,) = hc
+        out = []
+        for step in x:
+            z = torch.hstack([step, h, torch.ones(rows, 1, dtype=x.dtype)]) @ self.W
+            i, f, g, o = z.reshape(rows, 4, self.n).unbind(1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            out.append(h)
+        return torch.stack(out), (h[None], c[None])
+
+
+class ForgetBiasLSTM(nn.Module):
+    """The LSTM, its gates in a dictionary, a number added to the forget gate, state in a list."""
+
+    def __init__(self, d_in, d_model, *, forget_bias=1.0):
+        super().__init__()
+        self.gate = nn.ModuleDict({key: nn.Linear(d_in + d_model, d_model) for key in "ifgo"})
+        self.d_model, self.forget_bias = d_model, forget_bias
+
+    def forward(self, x, state=None):
+        h, c = state or [x.new_zeros(len(x), self.d_model) for _ in range(2)]
+        both = torch.cat([h, x], 1)
+        i, f, g, o = (self.gate[key](both) for key in "ifgo")
+        c = c * (f + self.forget_bias).sigmoid() + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        return h, [h, c]
+
+
+class LearnedStart(nn.Module):
+    """torch's RNNCell with a learned initial state."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.cell = torch.jit.script(nn.RNNCell(input_size, hidden_size))
+        self.start = nn.Parameter(torch.randn(1, hidden_size))
+
+    def forward(self, x, h=None):
+        return self.cell(x, self.start.expand(len(x), -1) if h is None else h)
+
+
+class ParallelScan(nn.Module):
+    """minGRU, all steps at once by running products and sums."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.z, self.h = nn.Linear(dim, dim), nn.Linear(dim, dim)
+
+    def forward(self, x):
+        z = torch.sigmoid(self.z(x))
+        kept = torch.cumprod(1 - z, 1)
+        return kept * torch.cumsum(z * self.h(x) / kept, 1)
+
+
 # --- Wrong ----------------------------------------------------------------------------------------
 
 

@@ -40,7 +40,7 @@ class Returned(StrEnum):
 
 
 SymbolicShape = tuple[int | str, ...]
-# A nested structure of tensors, as None | "tensor" | (type, parts).
+# A nested structure of tensors, as None | "tensor" | (type, parts) | (keys, parts).
 Structure = Any
 
 
@@ -137,6 +137,8 @@ def tensors(value: Any) -> list[Tensor]:
         return [value]
     if isinstance(value, (tuple, list)):
         return [found for part in value for found in tensors(part)]
+    if isinstance(value, dict):
+        return tensors(list(value.values()))
     return []
 
 
@@ -147,6 +149,9 @@ def structure(value: Any) -> Structure:
     if isinstance(value, (tuple, list)) and value:
         parts = tuple(structure(part) for part in value)
         return None if None in parts else (type(value), parts)
+    if isinstance(value, dict) and value:
+        parts = tuple(structure(part) for part in value.values())
+        return None if None in parts else (tuple(value), parts)
     return None
 
 
@@ -156,6 +161,8 @@ def nested(form: Structure, flat: list[Tensor]) -> Any:
         return flat.pop(0)
     kind, parts = form
     made = [nested(part, flat) for part in parts]
+    if isinstance(kind, tuple):
+        return dict(zip(kind, made, strict=True))
     return kind(*made) if hasattr(kind, "_fields") else kind(made)
 
 

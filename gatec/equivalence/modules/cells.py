@@ -10,15 +10,30 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gatec.equivalence.match import replaced
 from gatec.equivalence.modules import code
 from gatec.equivalence.modules.interpret import Named
 from gatec.equivalence.modules.merge import Sizes
 from gatec.equivalence.modules.record import Place
-from gatec.expr import Apply, Dim, Expr, Ref, Shape, Slice, bottom_up
+from gatec.expr import (
+    Apply,
+    Broadcast,
+    Const,
+    Dim,
+    Expr,
+    Ref,
+    Shape,
+    Slice,
+    bottom_up,
+    call,
+    number,
+    rewrite,
+)
 from gatec.ir import Equation
 from gatec.ops import OPS, Kind
 from gatec.passes.common import is_transpose, refs
-from gatec.passes.layout import View, concat, transpose
+from gatec.passes.layout import ONE, View, concat, transpose
+from gatec.passes.products import product
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class Block:
     ranges      (start, stop) along each axis of the source
     cut         whether that is less than all, for each axis
     transposed  the cell's parameter is the transpose of the block
+    single      the axis along which the block is one unit: the cell's parameter is a vector
     """
 
     name: str
@@ -42,6 +58,7 @@ class Block:
     ranges: tuple[tuple[Dim, Dim], ...]
     cut: tuple[bool, ...]
     transposed: bool = False
+    single: int | None = None
 
     def of(self, tensors: Mapping[str, Tensor], sizes: Mapping[str, int]) -> Tensor:
         """The block of a tensor of the module: the parameter, or its gradient."""
@@ -49,6 +66,8 @@ class Block:
         found = found[tuple(slice(None) if i is None else i for i in self.index)]
         ends = [slice(a.value(sizes), b.value(sizes)) for a, b in self.ranges]
         found = found[tuple(ends)]
+        if self.single is not None:
+            return found.squeeze(self.single)
         return found.t() if self.transposed else found
 
     @property
@@ -66,6 +85,8 @@ class Block:
             ]
             while ends[-1] == ":":
                 ends.pop()
+            if self.single is not None:
+                ends[self.single] = str(self.ranges[self.single][0])
             made += f"[{', '.join(ends)}]"
         return f"{made}.T" if self.transposed else made
 
@@ -144,15 +165,20 @@ class _Grid:
             shape = tuple(stop - start for start, stop in ranges)
             numbers = [str(i) for i, count in zip(index, counts, strict=True) if count > 1]
             name = f"{param.name}[{','.join(numbers)}]" if numbers else param.name
+            single = shape.index(ONE) if len(shape) == 2 and ONE in shape else None
+            if single is not None:
+                shape = (shape[1 - single],)
+            turned = transposed and single is None
             found[index] = Block(
                 name,
                 param.name,
                 path,
                 entry,
-                shape[::-1] if transposed else shape,
+                shape[::-1] if turned else shape,
                 ranges,
                 tuple(count > 1 for count in counts),
-                transposed,
+                turned,
+                single,
             )
         return cls(param, tuple(cuts), found)
 
@@ -175,9 +201,26 @@ class _Grid:
         if axis == len(chosen):
             block = self.blocks[index]
             ref = Ref("param", block.name, block.shape)
+            if block.single is not None:
+                one = Broadcast(Const(number(1).value), (ONE,))
+                return call("outer", *((one, ref) if block.single == 0 else (ref, one)))
             return transpose(ref) if block.transposed else ref
         parts = [self._joined(chosen, (*index, i)) for i in chosen[axis]]
         return concat(parts, axis) if len(parts) > 1 else parts[0]
+
+
+def put(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
+    """An expression with blocks in place of views of parameters."""
+
+    def node(found: Expr) -> Expr:
+        # A column of a matrix times one unit is that column.
+        if isinstance(found, Apply) and found.op == "matvec":
+            matrix = found.args[0]
+            if isinstance(matrix, Apply) and matrix.op == "outer":
+                return product("matvec", *found.args)
+        return found
+
+    return rewrite(replaced(expr, values), node)
 
 
 # --- Equations ------------------------------------------------------------------------------------

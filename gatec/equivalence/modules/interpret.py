@@ -124,6 +124,8 @@ class _Interpreter:
         name = call.op.split(".")[0]
         if name in VIEWS:
             self._view(name, call)
+        elif name.endswith("_") and name[:-1] in VIEWS:
+            self._turned(name[:-1], call)
         elif not call.depends:
             self._constants(call)
         elif name in COPIES:
@@ -144,6 +146,14 @@ class _Interpreter:
         for result, view in zip(results, views, strict=True):
             if result != base:
                 self.memory[result.number] = _Memory(None, memory, view)
+
+    def _turned(self, name: str, call: MergedCall) -> None:
+        """A tensor that becomes a view of itself, as by `transpose_`."""
+        base, *rest = call.args
+        memory = self._memory(base.number)
+        view = VIEWS[name](self.space, memory.read(self.space), *rest, **call.kwargs)
+        assert isinstance(view, View)
+        self.memory[base.number] = _Memory(None, memory, view)
 
     def _pieces(self, name: str, call: MergedCall) -> None:
         base, *rest = call.args

@@ -50,6 +50,8 @@ def find(module: nn.Module, sizes: dict[str, int]) -> Calling:
                     failures += probe.failures
     # What ran and was wrong says more than what did not run at all.
     told = [error for error in failures if isinstance(error, _Unfit)] or failures
+    if not sizes:
+        raise NotCalled("its sizes are fixed in its code; its constructor must take them")
     kind = "" if told and isinstance(told[0], _Unfit) else f"{type(told[0]).__name__}: "
     detail = f"{kind}{told[0]}" if told else "it takes no tensor"
     raise NotCalled(detail.strip().splitlines()[0])

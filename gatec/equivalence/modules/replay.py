@@ -27,7 +27,7 @@ from gatec.equivalence.modules.construct import (
 )
 from gatec.equivalence.modules.trace import Traced
 from gatec.equivalence.tape import gradients
-from gatec.ir import Cell, Initial
+from gatec.ir import Cell, Initial, Param
 from gatec.passes.delay import delay
 
 Array = Any
@@ -149,16 +149,27 @@ def started(traced: Traced, given: Sample) -> Traced | None:
             replace(state, initial=initial)
             for state, initial in zip(cell.states, chosen, strict=True)
         )
-        made = replace(cell, states=states)
-        outputs = np.asarray(run(traced, made, given)[2])
+        names = {initial.param for initial in chosen}
+        more = tuple(block for block in traced.idle if block.name in names)
+        made = replace(
+            traced,
+            cell=replace(
+                cell,
+                states=states,
+                params=(*cell.params, *(Param(block.name, "", block.shape) for block in more)),
+            ),
+            blocks={**traced.blocks, **{block.name: block for block in more}},
+        )
+        outputs = np.asarray(run(made, made.cell, given)[2])
         if distance(outputs, given.outputs.numpy()) < _EXACT:
-            return replace(traced, cell=made)
+            return made
     return None
 
 
 def _initials(traced: Traced, shape: Any) -> list[Initial]:
     """Where a state may start: at 0, at 1, at a parameter of its shape."""
-    learned = [p.name for p in traced.cell.params if p.shape == shape]
+    learned = [block.name for block in traced.idle if block.shape == shape]
+    learned += [p.name for p in traced.cell.params if p.shape == shape]
     return [
         Initial(Fraction(0)),
         Initial(Fraction(1)),
@@ -187,7 +198,7 @@ def gradients_agree(traced: Traced, given: Sample) -> bool:
     weights = [
         w.numpy().reshape(o.shape) for w, o in zip(given.weights, _full(found, given), strict=True)
     ]
-    made = gradients(runner, found, given.values.sizes, weights, {}, learned=True)
+    made = gradients(runner, found, given.values.sizes, weights, {}, learned=not given.start)
     x = np.stack(made.inputs[traced.cell.inputs[0].name])
     if distance(x, given.grad_x.numpy()) > 1e-7:
         return False

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gatec.equivalence.match import replaced
 from gatec.equivalence.modules import cells, interpret, unroll
 from gatec.equivalence.modules.calling import Calling, Layout
 from gatec.equivalence.modules.construct import BATCH, HIDDEN, INPUT, Constructor, Values, quiet
@@ -21,7 +20,7 @@ from gatec.equivalence.modules.merge import Graph, MergedLeaf, merged
 from gatec.equivalence.modules.record import Trace, Untraceable, record
 from gatec.equivalence.modules.symbolic import Batch, Items, Symbolic, array, lists, units
 from gatec.equivalence.sides import mapped
-from gatec.expr import Dim, Expr, Ref, bottom_up
+from gatec.expr import Dim, Expr, Ref, Shape, bottom_up
 from gatec.ir import Cell, Initial, Input, Param, Size, State, verify
 
 # Sizes of the runs: no two meanings share one, and the columns are independent.
@@ -61,6 +60,7 @@ class Traced:
     constants  parameters of the cell that are numbers of the constructor
     states     the cell's states, in the order of the entries of the module's
     slots      where each of them is in the module's
+    idle       parameters that no equation reads, in which a state may start
     """
 
     cell: Cell
@@ -68,6 +68,7 @@ class Traced:
     constants: frozenset[str]
     states: tuple[str, ...]
     slots: tuple[Slot, ...] = ()
+    idle: tuple[cells.Block, ...] = ()
 
     def start(self, given: Sequence[Tensor]) -> dict[str, Tensor]:
         """The cell's states (B, *units) from those of the module."""
@@ -148,6 +149,7 @@ class _Assembly:
         self.made, self.calling, self.graph = made, calling, graph
         self.space = Products(graph.sizes)
         self.state_items: list[tuple[str, Symbolic]] = []
+        self._shapes: dict[str, Shape] = {}
 
     def traced(self) -> Traced:
         leaves: dict[int, Symbolic] = {}
@@ -156,6 +158,8 @@ class _Assembly:
                 leaves[number] = self._input(leaf)
             elif leaf.kind in ("param", "state"):
                 leaves[number] = interpret.leaf_tensor(self.space, leaf.kind, leaf)
+                for _, ref in _entries(leaves[number]):
+                    self._shapes[getattr(ref, "name", "")] = ref.shape
                 if leaf.kind == "state":
                     self.state_items.append((leaf.name, leaves[number]))
         reading = interpret.read(self.graph, leaves)
@@ -241,10 +245,10 @@ class _Assembly:
             if leaf.kind in ("param", "constant") and leaf.name:
                 origins |= interpret.origins(self.space, leaf)
         values, made = cells.blocks(roots, self.graph.sizes, origins)
-        named = [replace(item, value=replaced(item.value, values)) for item in named]
-        new = {name: replaced(value, values) for name, value in updates.items()}
+        named = [replace(item, value=cells.put(item.value, values)) for item in named]
+        new = {name: cells.put(value, values) for name, value in updates.items()}
         taken = {"x", *updates, *(block.name for block in made), *self.graph.sizes.runs[0].sizes}
-        results = {**new, "output": replaced(output, values)}
+        results = {**new, "output": cells.put(output, values)}
         equations, names = cells.equations(results, named, taken)
         size = self.made.size_names
         order = {leaf.name: i for i, leaf in enumerate(self.graph.leaves.values())}
@@ -268,7 +272,16 @@ class _Assembly:
             raise Untraceable(str(error)) from None
         blocks = {block.name: block for block in made}
         cell, states = _with_states_named(cell, tuple(updates))
-        return Traced(cell, blocks, constants & set(blocks), states, tuple(self._slots()))
+        idle = tuple(self._idle(origins, {block.path for block in made}))
+        return Traced(cell, blocks, constants & set(blocks), states, tuple(self._slots()), idle)
+
+    def _idle(self, origins: cells.Origins, used: set[str]) -> Iterator[cells.Block]:
+        """The parameters of the module that its equations do not read, vectors of them."""
+        for name, (path, index) in origins.items():
+            shape = self._shapes.get(name, ())
+            if path not in used and len(shape) == 1:
+                ranges = ((Dim(), shape[0]),)
+                yield cells.Block(name, name, path, index, shape, ranges, (False,))
 
     def _slots(self) -> Iterator[Slot]:
         """Where the states are, in the order of their entries."""
