@@ -17,7 +17,7 @@ from smallcells import Cells
 
 from gatec import interpret
 from gatec.equivalence import checker
-from gatec.equivalence.check import prepared
+from gatec.equivalence.check import TRIES, prepared
 from gatec.equivalence.match import Budget, Matcher
 from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.proof import prove
@@ -26,7 +26,6 @@ from gatec.expr import Expr, Ref, Shape
 from gatec.ir import Cell, Equation, Input, Param, State
 
 SIZES = {"hidden_size": 3, "input_size": 2}
-TRIES = 300
 
 
 def equal_pair(seed: int) -> tuple[Cell, Cell, list[str]]:
