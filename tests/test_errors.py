@@ -123,6 +123,16 @@ def test_a_name_defined_twice_shows_both_places():
     check("f(z) = z\n«f(z) = 2 z»\nh_t = f(x_t) + h_{t-1}", "E0202", "keep one", notes=["f(z) = z"])
 
 
+@pytest.mark.parametrize(
+    "line, what",
+    [("input h", "an input"), ("param h", "a parameter"), ("const h = 2", "a constant")],
+)
+def test_what_is_given_is_not_computed(line, what):
+    found = problems(f"{line}\nh = W x_t\ny_t = h + y_{{t-1}}")
+    assert [d.code for d in found] == ["E0402"] and what in found[0].message
+    assert found[0].span.text == found[0].notes[0].span.text == "h"
+
+
 def test_a_loop_is_shown():
     found = check(
         "«z_t = σ(W x_t + r_t)»\nr_t = σ(z_t + h_t)\nh_t = r_t ⊙ h_{t-1} + x_t",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from gatec.errors import Diagnostic, Note, Span
 from gatec.parse.suggest import nearest
 from gatec.parse.vocabulary import SMALL_GREEK
+from gatec.resolve import prose
 from gatec.resolve.types import Type
 from gatec.syntax import (
     Bracket,
@@ -101,26 +102,33 @@ class Table:
         chosen = self._without_conflicts(candidates)
         chosen = self._initial_values(chosen)
         if not self.module.strict:
-            chosen = self._connected(chosen)
+            chosen = prose.connected(self, chosen)
         self._report_conflicts(chosen)
         self.definitions = chosen
         for definition in chosen:
             for symbol in definition.names:
                 key, offset = self.defined_key(symbol)
-                quantity = Quantity(
-                    key, "var", symbol.span, offset=offset, timed=self._is_timed(symbol)
-                )
-                self.quantities[key] = quantity
+                self._check_free(key, symbol)
+                timed = self.is_timed(symbol)
+                self.quantities[key] = Quantity(key, "var", symbol.span, offset=offset, timed=timed)
         self._check_offsets()
 
     def _candidates(self) -> list[Definition]:
-        found = []
-        for equation in self.module.equations:
-            names = left_names(equation.left)
-            if self.primed:
-                names = tuple(names)
-            found.append(Definition(names, equation.right, equation))
-        return found
+        return [Definition(left_names(e.left), e.right, e) for e in self.module.equations]
+
+    def _check_free(self, key: Key, symbol: Symbol) -> None:
+        """What is given from outside is not computed."""
+        declared = self.quantities.get(key)
+        if declared is not None and declared.declared:
+            words = {"input": "an input", "param": "a parameter", "const": "a constant"}
+            what = words.get(declared.kind, "given")
+            self._error(
+                "E0402",
+                f"'{key}' is declared as {what}, but this equation computes it",
+                symbol.span,
+                "remove the declaration, or give one of the two another name",
+                (Note("it is declared here", declared.span),),
+            )
 
     def defined_key(self, symbol: Symbol) -> tuple[Key, int]:
         """The key a left side defines, and the offset of its time."""
@@ -137,7 +145,7 @@ class Table:
             )
         return key
 
-    def _is_timed(self, symbol: Symbol) -> bool:
+    def is_timed(self, symbol: Symbol) -> bool:
         return symbol.time is not None or (self.primed and symbol.key.primes > 0)
 
     def _without_conflicts(self, candidates: list[Definition]) -> list[Definition]:
@@ -222,64 +230,6 @@ class Table:
             else:
                 kept.append(definition)
         return kept
-
-    def _connected(self, chosen: list[Definition]) -> list[Definition]:
-        """In prose, what timed quantities need; everything else is a mention."""
-        by_key = {self.defined_key(s)[0]: d for d in chosen for s in d.names}
-        reads = {id(d): {self.reference_key(s)[0] for s in symbols(d.right)} for d in chosen}
-        wanted = [
-            d
-            for d in chosen
-            if any(self._is_timed(s) for s in d.names)
-            and not (self._reads_itself(d) and not d.equation.aside and self._is_loop(d))
-        ]
-        if self.primed and not wanted:
-            wanted = []
-        keep = {id(d) for d in wanted}
-        stack = list(wanted)
-        while stack:
-            for key in reads[id(stack.pop())]:
-                needed = by_key.get(key)
-                if needed is not None and id(needed) not in keep:
-                    keep.add(id(needed))
-                    stack.append(needed)
-        # The part that holds a state, where there is one: other formulas are examples.
-        parts = self._parts([d for d in chosen if id(d) in keep], reads)
-        recurrent = [part for part in parts if any(self._recurs(d, by_key) for d in part)]
-        kept = {id(d) for part in (recurrent or parts) for d in part}
-        for definition in chosen:
-            if id(definition) not in kept:
-                self.passed_over.append((definition.equation, "the cell does not need it"))
-        return [d for d in chosen if id(d) in kept]
-
-    def _is_loop(self, definition: Definition) -> bool:
-        return False
-
-    def _recurs(self, definition: Definition, by_key: dict[Key, Definition]) -> bool:
-        for symbol in symbols(definition.right):
-            key, offset = self.reference_key(symbol)
-            other = by_key.get(key)
-            if other is None:
-                continue
-            own = self.defined_key(next(s for s in other.names if self.defined_key(s)[0] == key))
-            if (symbol.time is not None or self.primed) and offset < own[1]:
-                return True
-        return False
-
-    def _parts(
-        self, definitions: list[Definition], reads: dict[int, set[Key]]
-    ) -> list[list[Definition]]:
-        """Groups of definitions that read each other, however indirectly."""
-        owners = {self.defined_key(s)[0]: d for d in definitions for s in d.names}
-        parts = {id(definition): [definition] for definition in definitions}
-        for definition in definitions:
-            for key in reads[id(definition)] & owners.keys():
-                one, other = parts[id(definition)], parts[id(owners[key])]
-                if one is not other:
-                    small, large = sorted((one, other), key=len)
-                    large += small
-                    parts.update((id(each), large) for each in small)
-        return list({id(part): part for part in parts.values()}.values())
 
     def _check_offsets(self) -> None:
         """One quantity is defined at one time only."""
