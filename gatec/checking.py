@@ -37,7 +37,7 @@ def compare(spec: Spec, against: Spec, cell: str | None = None) -> Comparison:
     libraries.flint()
     named = against if isinstance(against, str) else ""
     if named.startswith("module:"):
-        return _with_module(_compared(spec, cell), named)
+        return _with_module(compiler.single(spec, cell), named)
     if named in references.NAMES:
         return _with_reference(_compared(spec, cell), named)
     return _comparison(*_told_apart(*_both(spec, against, cell)))
@@ -106,14 +106,15 @@ def _with_reference(mine: Compared, name: str) -> Comparison:
 # --- Modules --------------------------------------------------------------------------------------
 
 
-def _with_module(mine: Compared, address: str) -> Comparison:
+def _with_module(unit: compiler.Unit, address: str) -> Comparison:
     from gatec.equivalence import modules
 
-    verdict = modules.compare(mine.cell, address)
+    # The text, not its cell: functions that it explains in words are those of the module.
+    verdict = modules.compare(unit.document, address)
     # Constants that the module takes are parameters there; what was not read has no equations.
-    cell = verdict.extra.get("mine", mine.cell)
-    theirs = verdict.extra.get("cell", cell)
+    cell, theirs = verdict.extra["mine"], verdict.extra["cell"]
     assert isinstance(cell, Cell)
     assert isinstance(theirs, Cell)
-    named = _told_apart(replace(mine, cell=cell), Compared(verdict.theirs, address, theirs))
+    mine = Compared(cell.name, unit.spec, cell)
+    named = _told_apart(mine, Compared(verdict.theirs, address, theirs))
     return Comparison(*named, verdict)
