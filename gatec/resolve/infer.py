@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 
-from gatec.errors import Diagnostic, Note, Span
+from gatec.errors import Diagnostic, Note
 from gatec.expr import Dim
+from gatec.resolve.conflicts import Conflicts
 from gatec.resolve.conventions import Conventions
 from gatec.resolve.products import fold
 from gatec.resolve.quantities import Quantity
-from gatec.resolve.sizes import is_unknown
 from gatec.resolve.typed import (
     POINTWISE,
     Typed,
@@ -45,7 +45,6 @@ class Inference:
         self.diagnostics: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
         self._failed: set[int] = set()
-        self._known_owners: tuple[int, dict[str, str]] = (-1, {})
         self._said: set[int] = set()
         self._nodes = _collect(equations)
         self._equation_of = {
@@ -57,7 +56,7 @@ class Inference:
             for type_ in _decided_by(node):
                 type_.root().users.append(node)
             solver.awake.append(node)
-        solver.owners = self._owners
+        self.conflicts = Conflicts(solver, self.quantities)
 
     def _writes_rows(self) -> bool:
         """Whether the document writes vectors as rows: `x_t W`, and nowhere `W x_t`."""
@@ -94,39 +93,12 @@ class Inference:
                     continue
                 seen.add(id(quantity))
                 if self.solver.known(quantity.type) == 1 and quantity.said is None:
-                    self.warnings.append(
-                        Diagnostic(
-                            "E0314",
-                            f"'{quantity.key}' is a vector here: '*' is the element-wise product",
-                            node.span,
-                            f"for a matrix product write {quantity.key} x_t without '*'; if a "
-                            f"vector is meant, say `param {quantity.key} : vector`",
-                            severity="warning",
-                        )
-                    )
+                    self.warnings.append(self.conflicts.star(node, quantity))
 
     def report_sizes(self) -> None:
         """Report the sizes that turned out to differ."""
         conflicts, self.solver.sizes.conflicts = self.solver.sizes.conflicts, []
         self.diagnostics += [conflict.diagnostic() for conflict in conflicts]
-
-    # --- words for messages -----------------------------------------------------------------------
-
-    def _owners(self) -> dict[str, str]:
-        """Whose size each unknown size is: 'size of x'."""
-        version, owners = self._known_owners
-        if version == self.solver.sizes.version:
-            return owners
-        owners = {}
-        self._known_owners = (self.solver.sizes.version, owners)
-        order = {"input": 0, "var": 1}
-        for quantity in sorted(self.quantities, key=lambda q: order.get(q.kind, 2)):
-            dims = [self.solver.sizes.resolve(dim) for dim in quantity.type.root().dims]
-            words = ("size",) if len(dims) == 1 else ("rows", "columns")
-            for word, dim in zip(words, dims, strict=False):
-                if len(dim.terms) == 1 and dim.const == 0 and is_unknown(dim.terms[0][0]):
-                    owners.setdefault(dim.terms[0][0], f"{word} of {quantity.key}")
-        return owners
 
     def _other_use(self, quantity: Quantity, product: Typed) -> Note | None:
         """Where else a parameter is a factor."""
@@ -155,34 +127,21 @@ class Inference:
 
     def _equate(self, quantity: Quantity, value: Typed) -> None:
         """A name has the kind of its right side."""
-        left, right = quantity.type, value.type
-
-        def report() -> Diagnostic:
-            words = self.solver.text(left), self.solver.text(right)
-            return Diagnostic(
-                "E0302",
-                f"'{quantity.key}' is a {words[0]}, but this is a {words[1]}",
-                value.span,
-                "the two must have one kind and one size",
-                (
-                    Note(
-                        f"'{quantity.key}' is a {words[0]} here", self._origin(left, quantity.span)
-                    ),
-                ),
-            )
-
-        self._make_one(left, right, value, report)
+        self._make_one(
+            quantity.type, value.type, value, lambda: self.conflicts.equation(quantity, value)
+        )
 
     def _make_one(
         self, left: Type, right: Type, node: Typed, report: Callable[[], Diagnostic]
     ) -> None:
         """Unify two types; where they cannot be one, report it and leave the node alone."""
         if not self.solver.unify(left, right, self.solver.differing(node.span)):
-            self._failed.add(id(node))
-            self.diagnostics.append(report())
+            self._fail(node, report())
 
-    def _origin(self, type_: Type, fallback: Span) -> Span:
-        return type_.root().origin or fallback
+    def _fail(self, node: Typed, diagnostic: Diagnostic) -> None:
+        """Report an error, and leave the node alone from now on."""
+        self._failed.add(id(node))
+        self.diagnostics.append(diagnostic)
 
     def _infer(self, node: Typed) -> None:
         if id(node) in self._failed:
@@ -218,7 +177,7 @@ class Inference:
         if not unknown:
             self.solver.set_rank(node.type, 0, node.span)
             if known(node.type) != 0:
-                self._report_scalar(node)
+                self._fail(node, self.conflicts.scalar(node))
             return
         rank = known(node.type)
         if rank == 0:
@@ -235,57 +194,16 @@ class Inference:
         factors = [arg for arg in product.args if self.solver.known(arg.type) != 0]
         return not self._rows and self.solver.known(factors[0].type) == 2
 
-    def _report_scalar(self, node: Typed) -> None:
-        self._failed.add(id(node))
-        self.diagnostics.append(
-            Diagnostic(
-                "E0302",
-                f"this is a scalar, but a {self.solver.text(node.type)} is needed here",
-                node.span,
-                "the two must have one kind",
-                (Note("what it must fit", self._origin(node.type, node.span)),),
-            )
-        )
-
     def _same_result(self, node: Typed, type_: Type) -> None:
-        def report() -> Diagnostic:
-            return Diagnostic(
-                "E0302",
-                f"this is a {self.solver.text(type_)}, but a "
-                f"{self.solver.text(node.type)} is needed here",
-                node.span,
-                "the two must have one kind and one size",
-                (Note("what it must fit", self._origin(node.type, node.span)),),
-            )
-
-        self._make_one(node.type, type_, node, report)
+        self._make_one(node.type, type_, node, lambda: self.conflicts.result(node, type_))
 
     def _match(self, node: Typed, first: Typed, other: Typed) -> None:
         if first is other or first.type.root() is other.type.root() or id(node) in self._failed:
             return
 
-        def report() -> Diagnostic:
-            texts = self.solver.text(first.type), self.solver.text(other.type)
-            verb = {"add": "added to", "div": "divided by", "compare": "compared with"}.get(
-                node.kind, "combined element by element with"
-            )
-            return Diagnostic(
-                "E0303",
-                f"a {texts[0]} is {verb} a {texts[1]}",
-                other.span,
-                "element-wise operations need operands of one shape, or a scalar",
-                (Note(f"this is a {texts[0]}", first.span), *self._why(first), *self._why(other)),
-            )
-
-        self._make_one(first.type, other.type, node, report)
-
-    def _why(self, node: Typed) -> tuple[Note, ...]:
-        if node.kind != "ref":
-            return ()
-        quantity: Quantity = node.data[0]
-        if quantity.rule and quantity.kind == "param":
-            return (Note(f"'{quantity.key}': {quantity.rule}", quantity.span),)
-        return ()
+        self._make_one(
+            first.type, other.type, node, lambda: self.conflicts.operands(node, first, other)
+        )
 
     def _first_time(self, node: Typed) -> bool:
         """Whether what a node says about sizes is still to be said; it is said once."""
@@ -319,13 +237,13 @@ class Inference:
             axis = node.data
             rows = [arg.type.root().dims for arg in node.args]
             if any(rank != 2 for rank in ranks):
-                self._fail_concat(node)
+                self._fail(node, self.conflicts.joined(node))
                 return
             for dims in rows[1:]:
                 if not sizes.unify(
                     dims[1 - axis], rows[0][1 - axis], self.solver.differing(node.span)
                 ):
-                    self._fail_concat(node)
+                    self._fail(node, self.conflicts.joined(node))
                     return
             total = sum((dims[axis] for dims in rows), Dim())
             shape = (total, rows[0][1]) if axis == 0 else (rows[0][0], total)
@@ -337,60 +255,25 @@ class Inference:
         ]
         self._same_result(node, Type(1, (sum(lengths, Dim()),), node.span))
 
-    def _fail_concat(self, node: Typed) -> None:
-        self._failed.add(id(node))
-        kinds = ", ".join(self.solver.text(arg.type) for arg in node.args)
-        self.diagnostics.append(
-            Diagnostic(
-                "E0304",
-                f"these cannot be joined: {kinds}",
-                node.span,
-                "join vectors with vectors, and matrices of one height (or one width)",
-            )
-        )
-
     def _diag(self, node: Typed) -> None:
         root = node.args[0].type.root()
         if not self.solver.set_rank(root, 1, node.span):
-            self._failed.add(id(node))
-            self.diagnostics.append(
-                Diagnostic(
-                    "E0312",
-                    f"a diagonal matrix of a {self.solver.text(root)}",
-                    node.span,
-                    "it is made of a vector",
-                )
-            )
+            self._fail(node, self.conflicts.diagonal(node))
         elif self._first_time(node):
             sizes = node.type.root().dims[0], root.dims[0]
             report = self.solver.differing(node.span)
             if not self.solver.sizes.unify(*sizes, report):
-                self._failed.add(id(node))
-                self.diagnostics.append(report(*sizes))
+                self._fail(node, report(*sizes))
 
     def _part(self, node: Typed) -> None:
-        count = node.data[1]
         if not self._first_time(node):
             return
-        self.solver.set_rank(node.args[0].type, 1, node.span)
-        self.solver.set_rank(node.type, 1, node.span)
         whole, part = node.args[0].type.root(), node.type.root()
-
-        def report(*_: Dim) -> Diagnostic:
-            return Diagnostic(
-                "E0305",
-                f"a {self.solver.text(whole)} cannot be cut into {count} equal gates",
-                node.span,
-                "the right side of a stack is a vector with as many units as all its gates",
-            )
-
-        if (
-            whole.rank != 1
-            or part.rank != 1
-            or not self.solver.sizes.unify(whole.dims[0], part.dims[0] * count, report)
+        vectors = [self.solver.set_rank(type_, 1, node.span) for type_ in (whole, part)]
+        if not all(vectors) or not self.solver.sizes.unify(
+            whole.dims[0], part.dims[0] * node.data[1], lambda *_: self.conflicts.cut(node)
         ):
-            self._failed.add(id(node))
-            self.diagnostics.append(report())
+            self._fail(node, self.conflicts.cut(node))
 
     def _product(self, node: Typed) -> None:
         if node.settled is not None:
