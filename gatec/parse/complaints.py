@@ -64,8 +64,14 @@ def declaration(error: Diagnostic, keyword: str) -> Diagnostic:
 
 def strange(tokens: Sequence[Token], source: Source) -> Diagnostic | None:
     """The error of the first character or sign that the notation does not have."""
-    token = next((token for token in tokens if token.type == "UNKNOWN"), None)
-    return None if token is None else _unknown(token, source)
+    for token in tokens:
+        if token.type == "UNKNOWN":
+            return _unknown(token, source)
+        if token.type in ("OPENANGLE", "CLOSEANGLE"):
+            what = r"angles are an index, as in x^{\langle t \rangle}, or an inner product of two"
+            span = source.span(token.start_pos or 0, token.end_pos or 0)
+            return Diagnostic("E0106", f"unexpected {describe(token)}", span, what)
+    return None
 
 
 def _unknown(token: Token, source: Source) -> Diagnostic:

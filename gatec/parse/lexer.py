@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from lark import Token
 
 from gatec.errors import Diagnostic, Source
+from gatec.parse import idioms
 from gatec.parse.fold import fold
 from gatec.parse.macros import Macros, expand
 from gatec.parse.tokens import Whole, make, plain_tokens, retyped
@@ -53,9 +54,11 @@ class Lexer:
         raw = list(plain_tokens(text if gate or not tex else text.replace("#", " "), start))
         if self.macros:
             raw = expand(raw, self.macros, self.error)
+        raw = idioms.decimals(raw, self.error)
         if gate and not tex:
-            raw = _with_digits(raw)
-        return fold(_named(raw, tex=tex, gate=gate), self.error, tex=tex)
+            raw = _with_digits(idioms.code(raw))
+        folded = fold(_named(raw, tex=tex, gate=gate), self.error, tex=tex)
+        return idioms.inner_products(folded)
 
 
 def _with_digits(raw: list[Token]) -> list[Token]:
@@ -113,6 +116,8 @@ def _named(raw: list[Token], *, tex: bool, gate: bool) -> list[Token]:
             token = _macro(token)
         elif kind == "TEXT":
             token = _text(token)
+        elif kind == "ROOT":
+            token = retyped(token, "SQRT")
         elif kind == "NORM":
             token = retyped(token, "BAR", "‖")
         elif kind == "COMBINING":

@@ -11,7 +11,8 @@ from lark import Token
 
 from gatec.errors import Diagnostic, GatecError, Note, Span
 from gatec.parse import brackets, complaints, definitions, lags, scripts
-from gatec.parse.juxtapose import Juxtaposer, Names
+from gatec.parse.juxtapose import Juxtaposer
+from gatec.parse.known import Names
 from gatec.parse.lexer import Lexer
 from gatec.parse.regions import regions
 from gatec.parse.spaces import UNKNOWN
@@ -35,6 +36,9 @@ from gatec.syntax import (
     single,
     symbols,
 )
+
+_FOREIGN = ("E0107", "E0112")  # what no notation of gatec is
+_NAME_WIDTH = 8  # tokens of a name at most
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Parser:
         self.declarations: list[Declaration] = []
         self.functions: list[Function] = []
         self.broken: set[Key] = set()
+        self.foreign: list[tuple[_Found, Key | None, Diagnostic]] = []
         self.ranks: dict[Key, int] = {}
 
     def module(self) -> Module:
@@ -79,6 +84,7 @@ class Parser:
         for each in found:
             sides += self._parse(each)
         equations = self._meaning(sides)
+        self._settle(equations)
         return Module(
             self.document.name,
             self.document.declared,
@@ -205,10 +211,23 @@ class Parser:
         prose = statement.tex and not statement.is_declaration
         defines = next((name.key for name in names if name.time is not None), None)
         if not prose or (found.formula.display and defines is not None):
-            self.diagnostics.append(error)
+            if prose and error.code in _FOREIGN:
+                self.foreign.append((found, defines, error))
+            else:
+                self.diagnostics.append(error)
         else:
             reason = f"it does not parse: {error.message}"
             self._pass_over(statement.span, reason, error, defines)
+
+    def _settle(self, equations: Sequence[Equation]) -> None:
+        """Other mathematics, such as a loss that is a sum, is an error where the cell reads it."""
+        read = {symbol.key for equation in equations for symbol in symbols(equation.right)}
+        for found, defines, error in self.foreign:
+            if defines in read:
+                self.diagnostics.append(error)
+            else:
+                reason = f"it does not parse: {error.message}"
+                self._pass_over(found.statement.span, reason, error, defines)
 
     def _left_names(self, statement: Statement) -> Sequence[Symbol]:
         """The names that a statement would define, or declare."""
@@ -217,10 +236,14 @@ class Parser:
             if token.type in ("EQUALS", "COLON"):
                 break
             left.append(token)
-        try:
-            return symbols(parse_tokens(left, statement.span.source, self.context, "sum"))
-        except (GatecError, IndexError):
-            return ()
+        for stop in [len(left), *range(min(len(left), _NAME_WIDTH), 0, -1)]:
+            try:
+                return symbols(
+                    parse_tokens(left[:stop], statement.span.source, self.context, "sum")
+                )
+            except (GatecError, IndexError):
+                continue  # what starts like a name, as far as it is one
+        return ()
 
     def _chain(self, sides: list[Node], found: _Found) -> Sequence[_Sides]:
         """`a = b = e`: an equation for each name, else the first right side counts."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from lark import Token
 
 from gatec.errors import Source, Span
-from gatec.parse import environments
+from gatec.parse import environments, idioms
 from gatec.parse.clauses import clauses_of
 from gatec.parse.tokens import Failure, Whole, make, retyped
 from gatec.parse.vocabulary import (
@@ -47,7 +47,7 @@ class Statement:
 
 def split(tokens: list[Token], source: Source, failure: Failure, *, tex: bool) -> list[Statement]:
     """The statements of a formula's tokens."""
-    tokens = environments.resolve(tokens, failure)
+    tokens = environments.resolve(idioms.ungrouped(tokens), failure)
     statements = []
     for line in _Lines(tokens, tex).run():
         if _declares(line, tex):

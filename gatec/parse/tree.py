@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ from gatec.errors import Diagnostic, GatecError, Source, Span
 from gatec.parse import complaints, scripts
 from gatec.parse.grammar import parser
 from gatec.parse.tokens import Script, Whole
-from gatec.parse.vocabulary import GREEK_NAMES, MAX_DEPTH, MAX_DIGITS, MAX_MARKS
+from gatec.parse.vocabulary import GREEK_NAMES, MAX_DEPTH, MAX_DIGITS, MAX_MARKS, MAX_POWER
 from gatec.syntax import (
     Bracket,
     Call,
@@ -318,6 +319,9 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
                     f"at most {MAX_DIGITS} digits, exponents up to 400",
                 )
             )
+        if len(token) == 1 and not token.isdigit():  # ½
+            fraction = Fraction(unicodedata.numeric(token)).limit_denominator(10)
+            return Number(fraction, str(fraction), span)
         return Number(Fraction(str(token)), str(token), span)
 
     def name_atom(self, children: Children) -> Symbol:
@@ -368,7 +372,20 @@ class Builder(Transformer_NonRecursive):  # type: ignore[type-arg]
 
     def root(self, children: Children) -> Node:
         span = self._span(children)
-        return Call("sqrt", (children[1],), span, span)
+        _, mark, index = str(children[0]).partition("[")
+        index = index.rstrip("]").strip()
+        if not mark or index == "2":
+            return Call("sqrt", (children[1],), span, span)
+        if not index.isdigit() or not 0 < int(index) <= MAX_POWER:
+            raise GatecError(
+                Diagnostic(
+                    "E0108",
+                    f"gatec does not know the root with index '{index}'",
+                    span,
+                    f"the index of a root is a whole number up to {MAX_POWER}",
+                )
+            )
+        return Power(children[1], Number(Fraction(1, int(index)), f"1/{index}", span), span)
 
     def argument(self, children: Children) -> Node:
         return children[0]  # type: ignore[no-any-return]
