@@ -267,3 +267,103 @@ def test_names_in_hints_can_be_typed():
     line = found.hint.split("`")[1]
     assert line.startswith("input ")
     assert [i.name for i in cell(f"{line}\n{text}").inputs] == ["g_in_hat", "x"]
+
+
+# --- idioms of other notations --------------------------------------------------------------------
+
+LEAKY = {"W": "h,x"}
+
+
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        (r"\[ h_t = 0{,}25\, h_{t-1} + W x_t \]", "spec.tex"),
+        (r"$$\boxed{h_t = 0.25 h_{t-1} + W x_t}$$", "spec.md"),
+        (r"$$\boxed{\begin{aligned} h_t &= \tfrac14 h_{t-1} + W x_t \end{aligned}}$$", "spec.md"),
+        (r"$$h_t \overset{\text{def}}{=} 0.25 h_{t-1} + W x_t$$", "spec.md"),
+        (r"$$h_t \stackrel{\mathrm{def}}{=} 0.25 h_{t-1} + W x_t$$", "spec.md"),
+        (r"$$\boxed{v_t=W x_t}\quad\text{and}\quad\boxed{h_t=0.25 h_{t-1} + v_t}$$", "spec.md"),
+        (r"\[ h_t = {0.25 h_{t-1} + W x_t} \qedhere \]", "spec.tex"),
+        ("h_t = ¼ h_{t-1} + W x_t", "spec.gate"),
+        ("h_t = ½² h_{t-1} + W x_t", "spec.gate"),
+        ("h[t] = 0.25 * h[t-1] + W @ x[t]", "spec.gate"),
+        ("h[t] = h[t-1] * 0.25 + x[t] @ V\nV = W.T", "spec.gate"),
+        (r"h_t = \sqrt[3]{0.015625} h_{t-1} + W x_t", "spec.gate"),
+        (r"h_t = \sqrt [2] {0.0625} h_{t-1} + W x_t", "spec.gate"),
+    ],
+)
+def test_a_leaky_unit(text, name):
+    means(text, lambda p, x, s: {"h": 0.25 * s.h + p.W @ x.x}, LEAKY, name=name)
+
+
+def test_functions_of_libraries():
+    def step(p, x, s):
+        return {"h": tanh(p.W @ x.x) + sigmoid(s.h)}
+
+    for prefix in ("np.", "torch.", "jnp.", "F.", ""):
+        means(f"h_t = {prefix}tanh(W @ x_t) + torch.sigmoid(h_{{t-1}})", step, LEAKY)
+
+
+@pytest.mark.parametrize(
+    "product", [r"\langle w, x_t \rangle", "⟨w, x_t⟩", r"\left\langle w, x_t \right\rangle"]
+)
+def test_an_inner_product_in_angles(product):
+    def step(p, x, s):
+        return {"h": sigmoid(p.w @ x.x) * s.h + p.W @ x.x}
+
+    means(rf"h_t = \sigma({product}) h_{{t-1}} + W x_t", step, {"w": "x", "W": "h,x"})
+
+
+def test_digits_of_unicode_are_scripts():
+    """A name ends before them: `f_t²` is a square, `W₁` is W_1."""
+
+    def step(p, x, s):
+        return {"h": (p.W_1 @ x.x) ** 2 + p.U_12 @ s.h}
+
+    means("v_t = W₁ x_t\nh_t = v_t² + U₁₂ h_{t-1}", step, {"W_1": "h,x", "U_12": "h,h"})
+    means("v₁ₜ = W_1 xₜ\nhₜ = v₁ₜ² + U_{12} hₜ₋₁", step, {"W_1": "h,x", "U_12": "h,h"})
+
+
+@pytest.mark.parametrize(
+    "text, code",
+    [
+        (r"h_t = \langle x_t \rangle + h_{t-1}", "E0106"),
+        (r"h_t = \sqrt[n]{x_t} + h_{t-1}", "E0108"),
+        (r"h_t = 10{,}000 x_t + h_{t-1}", "E0106"),
+    ],
+)
+def test_idioms_that_are_none(text, code):
+    assert [d.code for d in refused(text)] == [code]
+
+
+# --- other mathematics in prose -------------------------------------------------------------------
+
+ELMAN = r"$$h_t = \tanh(W x_t + U h_{t-1})$$"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(
+    "other",
+    [
+        r"$$L_t = -\sum_i y_{t,i} \log \hat y_{t,i}$$",
+        r"$$p(y_t \mid x_t) = \prod_i p_i$$",
+        r"$$\delta_t = \partial L / \partial h_t$$",
+        r"$$c_t = \lfloor h_t \rfloor$$",
+    ],
+)
+def test_foreign_mathematics_that_nothing_reads(other, place):
+    parts = [ELMAN]
+    parts.insert(place, other)
+    assert len(cell("\n\n".join(parts), "spec.md").equations) == 1
+
+
+def test_foreign_mathematics_that_the_cell_reads():
+    (found,) = refused("$$a_t = \\sum_i x_i$$\n\n$$h_t = a_t \\odot h_{t-1} + x_t$$", "spec.md")
+    assert found.code == "E0112"
+
+
+def test_a_display_that_is_damaged_is_an_error_however_it_starts():
+    found = refused("$$o_t = $$\n\n$$h_t = o_t \\odot \\tanh(W x_t + U h_{t-1})$$", "spec.md")
+    assert found[0].code in ("E0105", "E0106")
+    found = refused(ELMAN + "\n\n$$y_t \\foo{= V} h_t$$ $$z_t {x = h_t$$", "spec.md")
+    assert found
