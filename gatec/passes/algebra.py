@@ -7,6 +7,7 @@ unit of a shape (`Broadcast`) is computed as the one number it is.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -189,7 +190,23 @@ def power(base: Expr, exponent: Expr) -> Expr:
 def where(condition: Expr, one: Expr, other: Expr) -> Expr:
     if one == other:
         return spread(one, one.shape or condition.shape)
+    known = _decided(condition)
+    if known is not None:
+        return spread(one if known else other, one.shape or other.shape)
     return call("where", condition, one, other)
+
+
+def _decided(condition: Expr) -> bool | None:
+    """The truth of a comparison of numbers; None where it is none."""
+    numbers = [_number(arg) for arg in condition.children]
+    if not isinstance(condition, Apply) or condition.op not in _COMPARE or None in numbers:
+        return None
+    return bool(_COMPARE[condition.op](*numbers))
+
+
+_COMPARE: dict[str, Callable[..., object]] = {
+    name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq")
+}
 
 
 def _even(op: str) -> Callable[[Expr], Expr]:

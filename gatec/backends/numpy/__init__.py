@@ -21,7 +21,7 @@ from gatec.backends.python.lines import statements
 from gatec.ir import Cell, Program
 from gatec.passes.common import Roots, kept
 from gatec.passes.delay import delay
-from gatec.passes.tidy import bound
+from gatec.passes.tidy import bound, live
 
 
 def generate(program: Program, stem: str) -> dict[str, str]:
@@ -66,18 +66,13 @@ def _module(program: Program) -> str:
     }
     if program.backward is not None:
         backward = BackwardFunction(plan, program.backward, private, helpers)
-        unpacked = f"{', '.join(run.saved())} = saved"
+        call = arguments.call("_run")
+        saved = [f"_, _, saved = {call}", f"{', '.join(run.saved())} = saved"]
         head = arguments.head("backward", "state", "grad_outputs", "grad_state=None")
         values["backward"] = {
             "head": _lines([head], 0),
             "inputs": ", ".join(arguments.inputs),
-            "lines": _lines(
-                [
-                    f"_, _, saved = {arguments.call('_run')}",
-                    *([unpacked] if run.saved() else []),
-                    *backward.lines(),
-                ]
-            ),
+            "lines": _lines([*(saved if run.saved() else [call]), *backward.lines()]),
         }
     values["helpers"] = [*helpers.texts.values(), *init.functions.values()]
     code = [value for key, value in values.items() if key != "header"]
@@ -98,10 +93,11 @@ def _lines(codes: Iterable[str], indent: int = 4) -> list[str]:
 
 
 def _bounded(source: Cell) -> Cell:
-    """The cell as the user wrote it, without lags, long sums and deep nesting."""
+    """The cell as the user wrote it, without lags, long sums, deep nesting and dead code."""
     source = delay(source)
-    roots = frozenset(kept(source))
-    return bound(source, Roots(roots, roots))
+    names = frozenset(kept(source))
+    roots = Roots(names, names)
+    return bound(live(source, roots), roots)
 
 
 def _words(plan: Cell, *lead: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gatec.backends.numpy.aliases import Returned
+from gatec.backends.numpy.arguments import names_in
 from gatec.backends.numpy.equations import (
     UNTIMED,
     Scope,
@@ -43,10 +44,12 @@ def step(source: Cell, private: Private, helpers: Helpers) -> list[str]:
 
     output = result(source.output)
     states = one([result(state.update) for state in source.states])
+    used = names_in(body)
     prev = [f"{state.name}_prev" for state in source.states]
+    left = ", ".join(name if name in used else "_" for name in prev)
     body = [
         *private.initial_lines(),
-        f"{', '.join(prev)} = {private.state_call('state', 'state')}",
+        f"{left} = {private.state_call('state', 'state')}",
         *param_lines(source, params_of(source.equations)),
         "",
         *body,

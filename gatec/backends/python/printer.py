@@ -200,6 +200,8 @@ class Printer:
         """An infix or prefix operator with only the brackets it needs."""
         if op.name == "add":
             return sum_text(texts)
+        if op.name == "neg" and isinstance(args[0], Const):
+            return self.value(Const(-args[0].value))
         if op.name == "neg":
             binding = max(min(texts[0].precedence, UNARY), MULTIPLICATIVE)
             inner = bracketed(texts[0], MULTIPLICATIVE)
