@@ -49,11 +49,12 @@ sinh sqrt tan tanh tgamma trunc sigmoid softplus sign relu gamma signgam
 j0 j1 jn y0 y1 yn isnan isinf isfinite signbit labs abs div ldiv index rindex time clock signal
 CMPLX CMPLXF CMPLXL cabs cacos cacosh carg casin casinh catan catanh ccos ccosh cexp cimag clog conj
 cpow cproj creal csin csinh csqrt ctan ctanh fpclassify isgreater isgreaterequal isless islessequal
-islessgreater isnormal isunordered nexttoward scalb memchr memcmp strcat strchr strcmp strcoll strcpy
-strcspn strerror strlen strncat strncmp strncpy strpbrk strrchr strspn strstr strtok strxfrm
+islessgreater isnormal isunordered nexttoward scalb memchr memcmp strcat strchr strcmp strcoll
+strcpy strcspn strerror strlen strncat strncmp strncpy strpbrk strrchr strspn strstr strtok strxfrm
 catch sincos sincosf sincospi sinpi cospi rsqrt rsqrtf rcbrt rhypot norm3d norm4d normcdf normcdfinv
 erfinv erfcinv erfcx cyl_bessel_i0 cyl_bessel_i1 fdividef fdivide saturate umin umax llmin llmax
-atomicAdd atomicMax atomicMin atomicCAS threadIdx blockIdx blockDim gridDim warpSize dim3 float2 float3 float4 double2 int2 int3 int4
+atomicAdd atomicMax atomicMin atomicCAS threadIdx blockIdx blockDim gridDim warpSize dim3
+float2 float3 float4 double2 int2 int3 int4
 cudaStream_t stream real workspace sizes status grads inputs outputs
 BUFSIZ NZERO NFDBITS MAXFLOAT SNAN SNANF SNANL WNOHANG WNOWAIT WEXITED WSTOPPED WCONTINUED WUNTRACED
 L_tmpnam L_ctermid L_cuserid P_tmpdir math_errhandling CUDARTAPI

@@ -24,7 +24,7 @@ def test_gradcheck(name, tmp_path):
     def function(x, *values):
         states, params = values[: len(cell.states)], values[len(cell.states) :]
         state = states[0] if len(states) == 1 else tuple(states)
-        named = {n: value for n, value in zip(names, params, strict=True)}
+        named = dict(zip(names, params, strict=True))
         outputs, last = torch.func.functional_call(module, named, (x, state))
         return (outputs, *(last if isinstance(last, tuple) else (last,)))
 

@@ -172,7 +172,7 @@ class _Folder:
         return script_token(mark, above, content, False, token.end_pos), None, position + 1
 
     def _goes_on(self, position: int, stop: int) -> bool:
-        """`W_xh_t` in plain text: W with x, then h with t; `h_t^2` and `forget_gate_t` are names."""
+        """`W_xh_t` in plain text: W with x, then h with t; `h_t^2`, `forget_gate_t` are names."""
         token = self.tokens[position]
         if token.type != "NAME" or position + 1 >= stop or len(token) > 2:
             return False
