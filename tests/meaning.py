@@ -123,9 +123,9 @@ def close(got: Any, wanted: Any, what: str) -> None:
     np.testing.assert_allclose(got, wanted, rtol=1e-11, atol=1e-12, err_msg=what)
 
 
-def same_cell(*texts: str | tuple[str, str]) -> None:
-    """Assert that texts are one cell: the same interface and the same values."""
-    made = [cell(*text) if isinstance(text, tuple) else cell(text) for text in texts]
+def same_cell(*texts: str | Cell) -> None:
+    """Assert that texts (or cells) are one cell: the same interface and the same values."""
+    made = [text if isinstance(text, Cell) else cell(text) for text in texts]
     first = made[0]
     for other in made[1:]:
         assert interface(other) == interface(first)

@@ -3,14 +3,17 @@
 # ruff: noqa: E501 (formulas stand as in their sources)
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from meaning import cell, means, same_cell, shapes, sigmoid, softplus
 
+from gatec import interpret
 from gatec.parse import parse
 from gatec.resolve import resolve
-from gatec.source import read_text
+from gatec.source import read, read_text
 
 tanh = np.tanh
 
@@ -440,3 +443,58 @@ def test_several_names_for_one_value():
         r"$$h_t = \sigma_f(W x_t) + \sigma_g(W x_t) + h_{t-1}$$ where $\sigma_f = \sigma_g = \tanh$"
     )
     means(text, step, {"W": "h,x"}, name="a.md")
+
+
+# --- documents ------------------------------------------------------------------------------------
+
+DATA = Path(__file__).parent / "data"
+SPECS = Path(__file__).parents[1] / "specs"
+
+
+def found_in(name):
+    (document,) = read(str(DATA / name)) if "/" not in name else read(name)
+    return resolve(parse(document)).cell
+
+
+def test_the_notes_are_the_shipped_lstm():
+    """Damaged characters and all: the same interface and the same values."""
+    same_cell(found_in("rnn-notes.txt"), found_in(str(SPECS / "lstm.gate")))
+
+
+@pytest.mark.parametrize(
+    "name, states, output",
+    [("lstm.md", ["h", "c"], "h"), ("gru.tex", ["h"], "h"), ("minimal.rst", ["h"], "h"),
+     ("exercise.ipynb", ["a"], "a")],
+)  # fmt: skip
+def test_documents_of_every_kind(name, states, output):
+    found = found_in(name)
+    assert [s.name for s in found.states] == states
+    assert found.output == output
+    assert [i.name for i in found.inputs] == ["x"]
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"])
+def test_documentation_of_torch_by_values(name):
+    """What PyTorch's docstrings say is what PyTorch computes, parameter by parameter."""
+    (document,) = read(f"doc:torch.nn:{name}")
+    found = resolve(parse(document)).cell
+    input_size, hidden_size, steps, batch = 3, 4, 5, 2
+    kind = name.removesuffix("Cell")
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, kind)(input_size, hidden_size, dtype=torch.float64)
+    gates = {"LSTM": "ifgo", "GRU": "rzn", "RNN": "h"}[kind]
+
+    def theirs_of(ours):
+        """W_ir is the gate r of weight_ih."""
+        side, gate = ("i", "h")[ours[2] == "h"], ours[3] if kind != "RNN" else "h"
+        name = f"{'weight' if ours[0] == 'W' else 'bias'}_{side}h_l0"
+        return getattr(theirs, name).chunk(len(gates))[gates.index(gate)].detach().numpy()
+
+    params = {p.name: theirs_of(p.name) for p in found.params}
+    x = np.random.default_rng(0).standard_normal((steps, batch, input_size))
+    got = interpret.run(
+        found, params, {"x": x}, sizes={"input_size": input_size, "hidden_size": hidden_size}
+    )
+    wanted, _ = theirs(torch.as_tensor(x))
+    outputs = np.stack([step["h"] for step in got.trace])
+    np.testing.assert_allclose(outputs, wanted.detach().numpy(), rtol=1e-12, atol=1e-13)
