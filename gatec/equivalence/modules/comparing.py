@@ -18,7 +18,7 @@ from gatec.ir import Cell
 from gatec.source.document import Document
 
 _ORDER = tuple(Kind)
-_TRIES = 1_000  # of a search; code that is no disguise needs none
+_TRIES = 400  # of a search; code that is no disguise needs none
 _FEW = 200  # where something was settled in an unlikely way
 _NO = (Kind.DIFFERENT, Kind.UNDECIDED)
 _READINGS = 2  # of a document whose functions are not named
