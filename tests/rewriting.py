@@ -55,6 +55,8 @@ class Rewriter:
         while len(done) < steps and tries < 40:
             tries += 1
             move = self.draw.choice(self.MOVES)
+            if move.__name__ == "state_scaled" and "duplicated" in done:
+                continue  # that two states are multiples of each other is not looked for
             made = move(self, cell)
             if made is not None and sum(1 for _ in nodes_of(made)) < 120:
                 cell = made
@@ -358,6 +360,26 @@ class Rewriter:
         states = [replace(s, name=name, update=name) if s is old else s for s in cell.states]
         return finished(cell.name, states, equations, cell.output)
 
+    def duplicated(self, cell: Cell) -> Cell | None:
+        """A state kept twice, each copy read in places."""
+        old = self.draw.choice(cell.states)
+        before = Ref("state", old.name, old.shape, 1)
+        copy = self.name("w")
+        readers = [e for e in cell.equations if before in walk(e.value)]
+        chosen = [e.name for e in readers if self.draw.random() < 0.5]
+        if not chosen:
+            return None
+        value = next(e for e in cell.equations if e.name == old.update).value
+        other = Ref("state", copy, old.shape, 1)
+        if self.draw.random() < 0.5:
+            value = put(value, before, other)
+        equations = [
+            replace(e, value=put(e.value, before, other)) if e.name in chosen else e
+            for e in cell.equations
+        ]
+        states = [*cell.states, replace(old, name=copy, update=copy)]
+        return finished(cell.name, states, [*equations, Equation(copy, "", value)], cell.output)
+
     # --- rewrites of the parameters ---------------------------------------------------------------
 
     def bias_split(self, cell: Cell) -> Cell | None:
@@ -461,6 +483,7 @@ class Rewriter:
         outlined,
         inlined,
         dead,
+        duplicated,
         state_scaled,
         bias_split,
         param_negated,

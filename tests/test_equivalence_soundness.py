@@ -3,11 +3,13 @@
 `benchmarks/soundness.py` runs 10,000 pairs and 10,000 mutants; a part of them is run here.
 """
 
+import numpy as np
 import pytest
-from soundness import claimed, equal_pair, holds, mutant_pair
+from soundness import SIZES, claimed, equal_pair, holds, mutant_pair, run, sized
+
+from gatec.equivalence.prepare import prepared
 
 PARTS, SIZE = 8, 250
-# TODO
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -30,3 +32,25 @@ def test_no_mutant_is_called_equal_that_is_not(part):
             equal += 1
             assert all(holds(proof, seed) for proof in proofs), f"mutant {seed} ({change})"
     assert equal < SIZE / 4  # most mutants are beyond repair, or this tests nothing
+
+
+def test_preparation_keeps_the_function():
+    """What is compared computes, from its own initial states, what the cell does from its own."""
+    changed = 0
+    for seed in range(400):
+        _, cell, _ = equal_pair(seed)
+        made = prepared(cell)
+        changed += {s.name for s in made.states} != {s.name for s in cell.states}
+        rng = np.random.default_rng(seed)
+        params = {p.name: rng.normal(size=sized(p.shape), scale=0.7) for p in cell.params}
+        x = rng.normal(size=(4, 2, SIZES["input_size"]))
+        with np.errstate(all="ignore"):
+            one, other = (run(c, params, x, starts(c)) for c in (cell, made))
+        both = np.isfinite(one) & np.isfinite(other)
+        assert both[0].all()
+        assert np.allclose(one[both], other[both], rtol=1e-6, atol=1e-9), seed
+    assert changed > 100
+
+
+def starts(cell):
+    return {s.name: np.full((2, *sized(s.shape)), float(s.initial.value)) for s in cell.states}
