@@ -172,7 +172,8 @@ class Matcher:
                 states = {m: (t, c) for (m, t), c in zip(pairs, scale, strict=True)}
                 tried.append((cost, rank, states))
         tried.sort(key=lambda item: item[:2])
-        yield from (states for _, _, states in tried)
+        copies = _copies(self.prepared(self.mine)), _copies(Side.of(self.theirs))
+        yield from (states for _, _, states in tried if _follow(states, *copies))
 
     def _fixings(self) -> Iterator[dict[str, Expr]]:
         """Parameters that stand in products with others are tried at 1 and 0 (vectors), or at
@@ -227,6 +228,35 @@ class _Drive:
 
     of_output: Fraction | None
     numbers: tuple[Fraction, ...]
+
+
+def _copies(side: Side) -> dict[str, tuple[str, Fraction]]:
+    """States that are a multiple of another state of the step before, as memories of it are."""
+    found = {}
+    for name, update in side.updates.items():
+        (monomial, number), *rest = side.poly(update).terms.items() or [((), Fraction(0))]
+        atom = monomial[0][0] if len(monomial) == 1 and monomial[0][1] == 1 else None
+        if not rest and isinstance(atom, Ref) and atom.kind == "state":
+            found[name] = atom.name, number
+    return found
+
+
+def _follow(
+    states: Mapping[str, tuple[str, Fraction]],
+    mine: Mapping[str, tuple[str, Fraction]],
+    theirs: Mapping[str, tuple[str, Fraction]],
+) -> bool:
+    """Whether a map of states keeps what is copied: no parameter could mend that."""
+    for name, (source, number) in mine.items():
+        if name not in states or source not in states:
+            continue
+        (other, scale), (origin, factor) = states[name], states[source]
+        if other not in theirs:
+            return False
+        copied, count = theirs[other]
+        if copied != origin or scale * count != number * factor:
+            return False
+    return True
 
 
 def _drives(side: Side) -> dict[str, _Drive]:

@@ -1,4 +1,4 @@
-"""The cells that others are compared with by name: as torch computes them, and as papers do.
+"""The cells that others are compared with by name: as torch computes them, as papers state them.
 
 `--against gru` means `torch.nn.GRU`, whose reset gate acts after the product. Where a cell is not
 that function, the other forms that go by the same name are tried, so that the answer says which
