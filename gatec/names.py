@@ -22,7 +22,8 @@ annotations warnings Tensor PackedSequence Module Parameter step forward backwar
 _MODULE = """
 training bias batch_first dropout bidirectional num_layers hidden_size input_size cell path
 parameters buffers modules children named_parameters state_dict load_state_dict register_buffer
-register_parameter add_module apply cuda cpu xpu half double bfloat16 to to_empty train eval
+from_torch to_torch register_parameter add_module apply cuda cpu xpu half double bfloat16 to
+to_empty train eval
 requires_grad_ zero_grad share_memory extra_repr reset_parameters get_parameter compile
 call_super_init get_buffer get_submodule set_submodule named_buffers named_children named_modules
 register_backward_hook register_forward_hook register_forward_pre_hook register_full_backward_hook

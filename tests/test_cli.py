@@ -506,7 +506,7 @@ WRONG = [
     (["show", "lstm", "gru"], "one argument too many"),
     (["show", "lstm", "--svg", "--latex"], "not allowed with"),
     (["new"], "NAME is missing"),
-    (["check", "lstm"], "is no command"),
+    (["check", "lstm"], "--against is missing"),
 ]
 
 
@@ -578,6 +578,8 @@ def test_interrupt():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Where the tests run in the background, children inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(1.5)
     started.send_signal(signal.SIGINT)

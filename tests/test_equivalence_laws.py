@@ -81,8 +81,9 @@ def evaluated(
 
 
 def agree(one: np.ndarray, other: np.ndarray) -> bool:
-    size = np.maximum(1, np.maximum(abs(one), abs(other)))
-    near = (abs(one - other) <= 1e-8 * size) | (size > 1e6) | (one == other)
+    with np.errstate(invalid="ignore"):  # infinities are equal to themselves
+        size = np.maximum(1, np.maximum(abs(one), abs(other)))
+        near = (abs(one - other) <= 1e-8 * size) | (size > 1e6) | (one == other)
     return bool(near.all())
 
 
