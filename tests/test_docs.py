@@ -62,7 +62,10 @@ def test_the_map_has_every_module():
         assert name in text, f"docs/architecture.md does not name {name}"
 
 
-DOCUMENTS = ["README.md", *(f"docs/{n}.md" for n in ("architecture", "equivalence", "errors", "modules"))]
+DOCUMENTS = [
+    "README.md",
+    *(f"docs/{n}.md" for n in ("architecture", "equivalence", "errors", "modules")),
+]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
