@@ -465,3 +465,22 @@ def rewrite(expr: Expr, rule: Callable[[Expr], Expr]) -> Expr:
             children = tuple(done[child] for child in node.children)
             done[node] = rule(node.with_children(children) if children else node)
     return done[expr]
+
+
+def replaced(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
+    """The expression with whole subtrees replaced, outer ones first; without recursion."""
+    done: dict[Expr, Expr] = {}
+    stack = [(expr, False)]
+    while stack:
+        node, ready = stack.pop()
+        if node in done:
+            continue
+        if node in values:
+            done[node] = values[node]
+        elif ready or not node.children:
+            children = tuple(done[child] for child in node.children)
+            done[node] = node.with_children(children) if children else node
+        else:
+            stack.append((node, True))
+            stack.extend((child, False) for child in node.children)
+    return done[expr]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gatec.adjoint.cut import Network
-from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, SizeValue, Slice
+from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, SizeValue, Slice, replaced
 from gatec.ir import Cell, Equation
 from gatec.ops import Kind
 from gatec.passes.common import (
@@ -152,12 +152,12 @@ def _named(plan: Cell, stored: set[Expr]) -> tuple[Cell, dict[Expr, Ref]]:
     for equation in plan.equations:
         for node in bottom_up(equation.value):
             if node in inner and node not in names and node is not equation.value:
-                value = _substituted(node, names, whole=False)
+                value = _inside(node, names)
                 made = Equation(fresh(_name(node, equation)), "", value, phase=phases(value))
                 phases.equations[made.name] = made.phase
                 equations.append(made)
                 names[node] = made.ref
-        value = _substituted(equation.value, names, whole=False)
+        value = _inside(equation.value, names)
         phases.equations[equation.name] = equation.phase
         equations.append(replace(equation, value=value))
     equations.sort(key=lambda equation: RANK[equation.phase])
@@ -177,23 +177,9 @@ def _name(node: Expr, equation: Equation) -> str:
     return f"{equation.name}_argument" if argument else f"{equation.name}_term"
 
 
-def _substituted(expr: Expr, names: Mapping[Expr, Ref], *, whole: bool) -> Expr:
-    """`expr` with names for what has one; `whole` says whether it may be a name itself."""
-    done: dict[Expr, Expr] = {}
-    stack = [(expr, False)]
-    while stack:
-        node, ready = stack.pop()
-        if node in done:
-            continue
-        if node in names and (whole or node is not expr):
-            done[node] = names[node]
-        elif ready or not node.children:
-            children = tuple(done[child] for child in node.children)
-            done[node] = node.with_children(children) if children else node
-        else:
-            stack.append((node, True))
-            stack.extend((child, False) for child in node.children)
-    return done[expr]
+def _inside(expr: Expr, names: Mapping[Expr, Ref]) -> Expr:
+    """`expr` with names for what has one, but for itself."""
+    return expr.with_children(tuple(replaced(child, names) for child in expr.children))
 
 
 class _Again:
@@ -210,10 +196,10 @@ class _Again:
 
     def value(self, expr: Expr) -> Expr:
         """The expression over what is kept or computed again."""
-        expr = _substituted(expr, self.names, whole=True)
+        expr = replaced(expr, self.names)
         for ref in refs(expr, "var"):
             self._compute(ref)
-        return _substituted(expr, self.again, whole=True)
+        return replaced(expr, self.again)
 
     def _compute(self, start: Ref) -> None:
         """Equations for a value that is not kept, after those for what it reads."""
@@ -227,7 +213,7 @@ class _Again:
                 stack.append((ref, True))
                 stack.extend((inner, False) for inner in refs(equation.value, "var"))
                 continue
-            value = _substituted(equation.value, self.again, whole=True)
+            value = replaced(equation.value, self.again)
             made = Equation(self.fresh(f"{equation.name}_again"), "", value, equation.text)
             self.equations.append(made)
             self.again[ref] = made.ref

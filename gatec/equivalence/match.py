@@ -31,7 +31,7 @@ from gatec.equivalence.sides import (
     renamed,
     with_params,
 )
-from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, Shape
+from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, Shape, replaced
 from gatec.ir import Cell, State
 from gatec.passes.common import bottom_up, nodes, zeros
 
@@ -512,23 +512,4 @@ def in_terms_of(theirs: Cell, mine: Cell, states: Mapping[str, tuple[str, Fracti
     return over(theirs, inputs, back)
 
 
-def replaced(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
-    """The expression with whole subtrees replaced, outer ones first."""
-    done: dict[Expr, Expr] = {}
-    stack = [(expr, False)]
-    while stack:
-        node, ready = stack.pop()
-        if node in done:
-            continue
-        if node in values:
-            done[node] = values[node]
-        elif ready or not node.children:
-            children = tuple(done[child] for child in node.children)
-            done[node] = node.with_children(children) if children else node
-        else:
-            stack.append((node, True))
-            stack.extend((child, False) for child in node.children)
-    return done[expr]
-
-
-__all__ = ["Budget", "Found", "Matcher", "Normaliser", "in_terms_of", "renamed", "replaced"]
+__all__ = ["Budget", "Found", "Matcher", "Normaliser", "in_terms_of", "renamed"]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gatec.equivalence.match import replaced
 from gatec.equivalence.modules import code
 from gatec.equivalence.modules.interpret import Named
 from gatec.equivalence.modules.merge import Sizes
@@ -27,6 +26,7 @@ from gatec.expr import (
     bottom_up,
     call,
     number,
+    replaced,
     rewrite,
 )
 from gatec.ir import Equation

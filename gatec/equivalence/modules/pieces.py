@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from gatec.equivalence.match import replaced
 from gatec.equivalence.modules.cells import Block, blocks
 from gatec.equivalence.modules.construct import HIDDEN, INPUT, Constructor, Values
 from gatec.equivalence.modules.merge import Count, Sizes
-from gatec.expr import Apply, Concat, Dim, Expr, rewrite
+from gatec.expr import Apply, Concat, Dim, Expr, replaced, rewrite
 from gatec.ir import Cell, Param
 from gatec.passes.common import refs
 from gatec.passes.products import product

@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
-from gatec.equivalence.match import in_terms_of, replaced
+from gatec.equivalence.match import in_terms_of
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.report.expressions import Printer, columns, is_diagonal
@@ -18,7 +18,7 @@ from gatec.equivalence.report.model import Line
 from gatec.equivalence.report.names import Notation
 from gatec.equivalence.sides import Side, with_params
 from gatec.equivalence.steps import INFINITE, Proof
-from gatec.expr import Apply, Broadcast, Concat, Const, Expr, Ref, Slice
+from gatec.expr import Apply, Broadcast, Concat, Const, Expr, Ref, Slice, replaced
 from gatec.ir import Cell, Equation
 from gatec.passes.common import refs
 
