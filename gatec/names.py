@@ -58,7 +58,7 @@ atomicAdd atomicMax atomicMin atomicCAS threadIdx blockIdx blockDim gridDim warp
 float2 float3 float4 double2 int2 int3 int4
 cudaStream_t stream real workspace sizes status grads inputs outputs
 BUFSIZ NZERO NFDBITS MAXFLOAT SNAN SNANF SNANL WNOHANG WNOWAIT WEXITED WSTOPPED WCONTINUED WUNTRACED
-L_tmpnam L_ctermid L_cuserid P_tmpdir math_errhandling CUDARTAPI
+L_tmpnam L_ctermid L_cuserid P_tmpdir math_errhandling CUDARTAPI sched_priority sched_yield
 """
 _SINGLE_PRECISION = frozenset(
     name + suffix

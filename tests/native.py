@@ -47,6 +47,7 @@ class Native:
     folder: Path
     cuda: bool
     flags: tuple[str, ...] = ()
+    threads: int = 0
     libraries: dict[str, ctypes.CDLL] = field(default_factory=dict)
 
     @property
@@ -63,7 +64,7 @@ class Native:
             target = self.folder / f"cell_{dtype}_{'cuda' if self.cuda else 'c'}.so"
             command = [*(CUDA if self.cuda else C), "-O1", f"-DGATEC_REAL={real}", *self.flags]
             source = ["-x", "c++", self.source] if self.cuda else [self.source]
-            compiled([*command, "-fPIC", "-shared", "-o", target, *source, "-lm"])
+            compiled([*command, "-fPIC", "-shared", "-pthread", "-o", target, *source, "-lm"])
             self.libraries[dtype] = ctypes.CDLL(str(target))
         return self.libraries[dtype]
 
@@ -75,7 +76,7 @@ class Native:
         source = self.program.source
         order = ["input_size", "hidden_size", *(size.name for size in source.sizes)]
         used = {*self.program.plan.size_names, *source.size_names}
-        numbers = [steps, batch, *(sizes[name] for name in order if name in used)]
+        numbers = [steps, batch, *(sizes[name] for name in order if name in used), self.threads]
         return (ctypes.c_size_t * len(numbers))(*numbers)
 
     def workspace_size(

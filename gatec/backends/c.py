@@ -1,8 +1,8 @@
-"""C: `{stem}.c` and `{stem}.h`, C11 with libm only, no allocation."""
+"""C: `{stem}.c` and `{stem}.h`, C11 with vectors and POSIX threads, no allocation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gatec.backends.c_family.dialect import Dialect, Parameter, body
 from gatec.backends.c_family.indices import place
@@ -11,11 +11,53 @@ from gatec.backends.c_family.render import files
 from gatec.backends.c_family.tasks import Kernel, Names
 from gatec.ir import Program
 
+# What vectors of units need: no branches, and functions of the template's own.
+_CALLS = {name: f"gatec_{name}({{0}})" for name in ("exp", "expm1", "log", "log1p", "tanh")} | {
+    "where": "gatec_choice({0}, {1}, {2})"
+}
+_UNITS = 16  # that a thread takes at once: those of a cache line
+
 
 class _C(Dialect):
-    """Kernels are functions with loops."""
+    """Kernels are functions with loops.
+
+    Threads share a call. In the loop over time each has rows of the batch for itself (`lead`, and
+    as many as `own`) where there are enough of them, and its `mates` are nobody; otherwise all of
+    them share the units of a step and wait for each other after each task.
+    """
 
     restrict = "restrict"
+    calls = _CALLS
+    packs = True
+
+    def __init__(self, local: Mapping[str, str]) -> None:
+        super().__init__(local)
+        self.lead, self.own = local["lead"], local["own"]
+
+    def arguments(self, prefix: str) -> Mapping[str, str]:
+        local, call = self.local, self.local["call"]
+        lines = {local["layout"]: f"const struct gatec_layout {local['layout']} = {call}->layout;"}
+        for word, kind in _GIVEN.items():
+            name = local[word]
+            lines[name] = f"{kind.format(prefix)}{name} = {call}->{word};"
+        return lines
+
+    def prelude(self) -> Mapping[str, str]:
+        local = self.local
+        team, batch, lead, own, mates, alone = (
+            local[word] for word in ("team", "batch", "lead", "own", "mates", "alone")
+        )
+        return {
+            alone: f"const struct gatec_team {alone} = {{0, 1, NULL}};",
+            mates: f"const struct gatec_team *const {mates} = "
+            f"{batch} < 4 * {team}->parts ? {team} : &{alone};",
+            lead: f"const size_t {lead} = {mates} == {team} ? 0 : gatec_from({team}, {batch}, 1);",
+            own: f"const size_t {own} = "
+            f"{mates} == {team} ? {batch} : gatec_to({team}, {batch}, 1) - {lead};",
+        }
+
+    def waits(self) -> list[str]:
+        return [f"gatec_wait({self.local['team']});"]
 
     def function(self, kernel: Kernel, parameters: Sequence[Parameter], names: Names) -> list[str]:
         index = names.index(len(kernel.shape))
@@ -25,20 +67,58 @@ class _C(Dialect):
         lines = body(kernel, names, at)
         if kernel.terms:
             lines = [*_total(kernel, names), *lines]
-        depth = len(bounds)
-        for name, bound in reversed(bounds):
-            depth -= 1
-            head = _for(name, bound)
-            innermost = depth == len(bounds) - 1
-            lines = [f"{head} {{", *indented(lines), "}"] if innermost else [head, *indented(lines)]
-        head = f"static void {kernel.name}({', '.join(map(str, parameters))})"
-        return [head, "{", *indented(lines), "}"]
+        shared = 0 if kernel.by_rows or not kernel.shape or not kernel.rows else 1
+        share, wait = list[str](), f"gatec_wait({names.team});"
+        if bounds:
+            name, bound = bounds[shared]
+            grain = _UNITS if shared == len(bounds) - 1 and name != names.row else 1
+            whole = f"{names.team}, {bound}, {grain}"
+            share = [
+                f"const size_t {names.first} = gatec_from({whole});",
+                f"const size_t {names.end} = gatec_to({whole});",
+            ]
+            lines = _loops(bounds, shared, names, lines)
+        else:
+            lines = [f"if ({names.team}->part == 0) {{", *indented(lines), "}"]
+        team = f"const struct gatec_team *{names.team}"
+        head = f"static void {kernel.name}({', '.join([team, *map(str, parameters)])})"
+        return [head, "{", *indented([*share, *lines, wait]), "}"]
 
-    def start(self, kernel: Kernel, arguments: Sequence[str]) -> list[str]:
-        return [f"{kernel.name}({', '.join(arguments)});"]
+    def start(self, kernel: Kernel, arguments: Sequence[str], step: bool) -> list[str]:
+        return [self.called(kernel.name, ", ".join(arguments), step)]
 
-    def called(self, name: str, arguments: str) -> str:
-        return f"{name}({arguments});"
+    def called(self, name: str, arguments: str, step: bool) -> str:
+        return f"{name}({self.local['mates' if step else 'team']}, {arguments});"
+
+
+# The members of `struct gatec_call`, with the types of pointers to them.
+_GIVEN = {
+    "sizes": "const struct {0}_sizes *const ",
+    "constants": "const struct {0}_constants *const ",
+    "params": "const struct {0}_params *const ",
+    "inputs": "const struct {0}_inputs *const ",
+    "initial": "const struct {0}_states *const ",
+    "workspace": "void *const ",
+    "train": "const int ",
+    "outputs": "real *const ",
+    "last": "const struct {0}_states_out *const ",
+    "grad_outputs": "const real *const ",
+    "grad_last": "const struct {0}_states *const ",
+    "grad_params": "const struct {0}_grad_params *const ",
+    "grad_inputs": "const struct {0}_grad_inputs *const ",
+    "grad_initial": "const struct {0}_states_out *const ",
+}
+
+
+def _loops(bounds: list[tuple[str, str]], shared: int, names: Names, lines: list[str]) -> list[str]:
+    """Loops over rows and units, one of which runs over a thread's share."""
+    for depth, (name, bound) in reversed(list(enumerate(bounds))):
+        head = _for(name, bound)
+        if depth == shared:
+            head = f"for (size_t {name} = {names.first}; {name} < {names.end}; {name}++)"
+        innermost = depth == len(bounds) - 1
+        lines = [f"{head} {{", *indented(lines), "}"] if innermost else [head, *indented(lines)]
+    return lines
 
 
 def _total(kernel: Kernel, names: Names) -> list[str]:

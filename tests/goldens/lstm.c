@@ -9,30 +9,262 @@
  *     c^{<t>} = \Gamma_f^{<t>} * c^{<t-1>} + \Gamma_u^{<t>} * \tilde{c}^{<t>}
  *     \Gamma_o^{<t>} = \sigma(W_o[a^{<t-1>}, x^{<t>}] + b_o)
  *     a^{<t>} = \Gamma_o^{<t>} * \tanh(c^{<t>})
+ *
+ * C11 with the vectors of GCC and Clang, and POSIX threads. To be fast:
+ *
+ *     cc -O3 -march=native -ffp-contract=fast -fno-math-errno -fno-trapping-math -pthread
  */
 #include "lstm.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <tgmath.h>
 
 typedef GATEC_REAL real;
 
-enum { GATEC_ROWS = 1024 }; /* rows of inputs that are computed at once */
+enum { GATEC_ROWS = 1024 }; /* rows that are computed at once where there is no state to wait for */
 
-/* 1 / (1 + exp(-z)), exact in both tails and free of overflow. */
+/*
+ * Functions without branches, so that a loop over units runs in vectors. Errors are a few units in
+ * the last place; infinities and NaN are passed on; results below the normal numbers are 0.
+ */
+typedef __typeof__(_Generic((real)0, float: (uint32_t)0, default: (uint64_t)0)) gatec_word;
+
+/* The bits of a number, and the number of bits. */
+static inline gatec_word gatec_word_of(real z)
+{
+    gatec_word word;
+    memcpy(&word, &z, sizeof word);
+    return word;
+}
+
+static inline real gatec_number_of(gatec_word word)
+{
+    real z;
+    memcpy(&z, &word, sizeof z);
+    return z;
+}
+
+/* `condition ? a : b` by masks: compilers make branches of some choices, and then no vectors. */
+static inline real gatec_choice(int condition, real a, real b)
+{
+    const gatec_word mask = -(gatec_word)condition;
+    return gatec_number_of((gatec_word_of(a) & mask) | (gatec_word_of(b) & ~mask));
+}
+
+enum {
+    GATEC_SINGLE = sizeof(real) == sizeof(float),
+    GATEC_MANTISSA = GATEC_SINGLE ? 23 : 52, /* bits of it */
+    GATEC_BIAS = GATEC_SINGLE ? 127 : 1023   /* of exponents */
+};
+
+/* z between two bounds; NaN stays. */
+static inline real gatec_clamp(real z, real low, real high)
+{
+    z = gatec_choice(z < low, low, z);
+    return gatec_choice(z > high, high, z);
+}
+
+/* exp(z) = 2^n (1 + f): returns f, less than 0.42 in size; `*exponent` is n + GATEC_BIAS. */
+static inline real gatec_exp_series(real z, gatec_word *exponent)
+{
+    /* A sum with 1.5 * 2^GATEC_MANTISSA has a whole number in its last bits. */
+    const real shift = (real)(GATEC_SINGLE ? 12582912.0 : 6755399441055744.0);
+    /* 1/13!, 1/12!, ..., 1/2!: a float takes those from 1/7! on. */
+    static const real terms[12] = {
+        (real)1.6059043836821613e-10, (real)2.08767569878681e-9, (real)2.505210838544172e-8,
+        (real)2.755731922398589e-7, (real)2.7557319223985893e-6, (real)2.48015873015873e-5,
+        (real)1.984126984126984e-4, (real)1.388888888888889e-3, (real)8.333333333333333e-3,
+        (real)4.1666666666666664e-2, (real)0.16666666666666666, (real)0.5};
+    const real shifted = z * (real)1.4426950408889634 + shift;
+    const real n = shifted - shift;
+    /* ln 2 in two parts, the first one short enough that n times it is exact. */
+    const real r = (z - n * (real)(GATEC_SINGLE ? 0.693359375 : 0.693147180369123816490))
+        - n * (real)(GATEC_SINGLE ? -2.12194440e-4 : 1.90821492927058770002e-10);
+    real series = 0;
+#pragma GCC unroll 12
+    for (int i = GATEC_SINGLE ? 6 : 0; i < 12; i++)
+        series = series * r + terms[i];
+    *exponent = gatec_word_of(shifted) + GATEC_BIAS;
+    return series * r * r + r;
+}
+
+/* 2^n, of an exponent as above. */
+static inline real gatec_power_of_2(gatec_word exponent)
+{
+    return gatec_number_of(exponent << GATEC_MANTISSA);
+}
+
+static inline real gatec_exp(real z)
+{
+    gatec_word exponent;
+    z = gatec_clamp(z, (real)(GATEC_SINGLE ? -87.3 : -708.3), (real)(GATEC_SINGLE ? 89.0 : 710.0));
+    const real f = gatec_exp_series(z, &exponent);
+    const real half = gatec_power_of_2(exponent - 1);
+    return 2 * (half + half * f);
+}
+
+/* 1 / (1 + exp(-z)). */
 static inline real gatec_sigmoid(real z)
 {
-    const real e = exp(-fabs(z));
-    return (z >= 0 ? 1 : e) / (1 + e);
+    return 1 / (1 + gatec_exp(-z));
+}
+
+/* With e = exp(2 z) - 1, e / (e + 2). */
+static inline real gatec_tanh(real z)
+{
+    gatec_word exponent;
+    const real f = gatec_exp_series(gatec_clamp(2 * z, -40, 40), &exponent);
+    const real power = gatec_power_of_2(exponent);
+    const real e = power * f + (power - 1);
+    return e / (e + 2);
+}
+
+/*
+ * What a thread knows of those that share the work: how many they are and which one it is. What
+ * follows and takes a team does a thread's part of a task, and ends when all have done theirs.
+ */
+struct gatec_team {
+    size_t part, parts;
+    struct gatec_meeting *meeting;
+};
+
+/* Where threads wait for each other; `parts` is 0 until it is known how many there are. */
+struct gatec_meeting {
+    atomic_size_t parts, arrived, round;
+};
+
+static inline void gatec_pause(size_t spins)
+{
+#if defined __i386__ || defined __x86_64__
+    __builtin_ia32_pause();
+#endif
+    if (spins > 4096)
+        sched_yield(); /* there are fewer processors than threads */
+}
+
+/* Waits until all threads of a team have come here; then all see what each has written. */
+static inline void gatec_wait(const struct gatec_team *team)
+{
+    if (team->parts < 2)
+        return;
+    struct gatec_meeting *const meeting = team->meeting;
+    const size_t round = atomic_load_explicit(&meeting->round, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&meeting->arrived, 1, memory_order_acq_rel) + 1 == team->parts) {
+        atomic_store_explicit(&meeting->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&meeting->round, round + 1, memory_order_release);
+        return;
+    }
+    for (size_t spins = 0;
+         atomic_load_explicit(&meeting->round, memory_order_acquire) == round; spins++)
+        gatec_pause(spins);
+}
+
+/* A thread's share of `count` in steps of `grain`: from the first to before the second. */
+static inline size_t gatec_from(const struct gatec_team *team, size_t count, size_t grain)
+{
+    const size_t blocks = (count + grain - 1) / grain;
+    const size_t from = blocks * team->part / team->parts * grain;
+    return from < count ? from : count;
+}
+
+static inline size_t gatec_to(const struct gatec_team *team, size_t count, size_t grain)
+{
+    const struct gatec_team next = {team->part + 1, team->parts, NULL};
+    return gatec_from(&next, count, grain);
+}
+
+/*
+ * Numbers too small to be normal count as 0 while a call lasts: processors take a hundred times
+ * longer for them, and the states of closed gates come to them. Returns the mode there was.
+ */
+static unsigned long long gatec_flush(void)
+{
+    unsigned long long mode = 0;
+#if defined __SSE2__
+    mode = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr((unsigned)mode | 0x8040);
+#elif defined __aarch64__
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode | 1 << 24));
+#endif
+    return mode;
+}
+
+static void gatec_unflush(unsigned long long mode)
+{
+#if defined __SSE2__
+    __builtin_ia32_ldmxcsr((unsigned)mode);
+#elif defined __aarch64__
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+#else
+    (void)mode;
+#endif
+}
+
+typedef void gatec_work(const struct gatec_team *team, const void *call);
+
+struct gatec_member {
+    struct gatec_team team;
+    gatec_work *work;
+    const void *call;
+};
+
+static void *gatec_join(void *given)
+{
+    const struct gatec_member *const member = (const struct gatec_member *)given;
+    struct gatec_team team = member->team;
+    const unsigned long long mode = gatec_flush();
+    for (size_t spins = 0; team.parts == 0; spins++) {
+        gatec_pause(spins);
+        team.parts = atomic_load_explicit(&team.meeting->parts, memory_order_acquire);
+    }
+    member->work(&team, member->call);
+    gatec_unflush(mode);
+    return NULL;
+}
+
+enum { GATEC_MOST_THREADS = 64 };
+
+/*
+ * Runs a call on so many threads, of which this one is the first. Threads last as long as the call:
+ * nothing is left running, and a process may fork between calls. Where the system gives fewer, fewer
+ * it is.
+ */
+static void gatec_run(size_t threads, gatec_work *work, const void *call)
+{
+    struct gatec_meeting meeting;
+    struct gatec_member members[GATEC_MOST_THREADS];
+    pthread_t others[GATEC_MOST_THREADS];
+    size_t parts = 1;
+    atomic_init(&meeting.parts, 0);
+    atomic_init(&meeting.arrived, 0);
+    atomic_init(&meeting.round, 0);
+    for (; parts < threads && parts < GATEC_MOST_THREADS; parts++) {
+        const struct gatec_member member = {{parts, 0, &meeting}, work, call};
+        members[parts] = member;
+        if (pthread_create(&others[parts], NULL, gatec_join, &members[parts]) != 0)
+            break;
+    }
+    atomic_store_explicit(&meeting.parts, parts, memory_order_release);
+    const struct gatec_member first = {{0, parts, &meeting}, work, call};
+    const unsigned long long mode = gatec_flush();
+    first.work(&first.team, call);
+    gatec_unflush(mode);
+    for (size_t part = 1; part < parts; part++)
+        pthread_join(others[part], NULL);
 }
 
 /* target (m, n), its rows `row` apart, from a source with a stride for each axis; NULL is zeros. */
 static void gatec_copy(
-    size_t m, size_t n, real *target, size_t row,
+    const struct gatec_team *team, size_t m, size_t n, real *target, size_t row,
     const real *source, size_t source_row, size_t source_column)
 {
-    for (size_t i = 0; i < m; i++)
+    const size_t end = gatec_to(team, m, 1);
+    for (size_t i = gatec_from(team, m, 1); i < end; i++)
         if (source == NULL)
             memset(target + i * row, 0, n * sizeof(real));
         else if (source_column == 1)
@@ -40,6 +272,15 @@ static void gatec_copy(
         else
             for (size_t j = 0; j < n; j++)
                 target[i * row + j] = source[i * source_row + j * source_column];
+    gatec_wait(team);
+}
+
+static void gatec_fill(const struct gatec_team *team, size_t count, real *target, real value)
+{
+    const size_t end = gatec_to(team, count, 16);
+    for (size_t i = gatec_from(team, count, 16); i < end; i++)
+        target[i] = value;
+    gatec_wait(team);
 }
 
 /*
@@ -47,125 +288,284 @@ static void gatec_copy(
  * are summed for themselves, so that rounding does not grow with m.
  */
 static void gatec_sum_rows(
-    size_t m, size_t n, real *target, const real *source, size_t row, int add)
+    const struct gatec_team *team, size_t m, size_t n, real *target, const real *source, size_t row,
+    int add)
 {
     enum { ROWS = 64, LANES = 16 };
-    for (size_t left = 0; left < n; left += LANES) {
-        const size_t lanes = n - left < LANES ? n - left : LANES;
+    const size_t end = gatec_to(team, n, LANES);
+    for (size_t left = gatec_from(team, n, LANES); left < end; left += LANES) {
+        const size_t lanes = end - left < LANES ? end - left : LANES;
         real total[LANES] = {0};
         for (size_t top = 0; top < m; top += ROWS) {
             const size_t bottom = m - top < ROWS ? m : top + ROWS;
             real part[LANES] = {0};
-            for (size_t i = top; i < bottom; i++)
-                for (size_t lane = 0; lane < lanes; lane++)
-                    part[lane] += source[i * row + left + lane];
+            if (lanes == LANES)
+                for (size_t i = top; i < bottom; i++)
+                    for (size_t lane = 0; lane < LANES; lane++)
+                        part[lane] += source[i * row + left + lane];
+            else
+                for (size_t i = top; i < bottom; i++)
+                    for (size_t lane = 0; lane < lanes; lane++)
+                        part[lane] += source[i * row + left + lane];
             for (size_t lane = 0; lane < lanes; lane++)
                 total[lane] += part[lane];
         }
         for (size_t lane = 0; lane < lanes; lane++)
             target[left + lane] = add ? target[left + lane] + total[lane] : total[lane];
     }
-}
-
-enum { GATEC_DEPTH = 128, GATEC_WIDTH = 64, GATEC_LANES = 16 };
-
-/* The dot product of two vectors whose units are beside each other, in lanes. */
-static real gatec_dot(size_t k, const real *a, const real *b)
-{
-    real lanes[GATEC_LANES] = {0};
-    real total = 0;
-    size_t p = 0;
-    for (; p + GATEC_LANES <= k; p += GATEC_LANES)
-        for (size_t lane = 0; lane < GATEC_LANES; lane++)
-            lanes[lane] += a[p + lane] * b[p + lane];
-    for (; p < k; p++)
-        total += a[p] * b[p];
-    for (size_t lane = 0; lane < GATEC_LANES; lane++)
-        total += lanes[lane];
-    return total;
-}
-
-/* sum (n) = a (k) b (k, n), the units of a and the rows of b so far apart. */
-static void gatec_row(
-    size_t n, size_t k, real *restrict sum, const real *restrict a, size_t a_step,
-    const real *restrict b, size_t b_row)
-{
-    size_t p = 0;
-    memset(sum, 0, n * sizeof(real));
-    for (; p + 4 <= k; p += 4) {
-        const real a_0 = a[p * a_step], a_1 = a[(p + 1) * a_step];
-        const real a_2 = a[(p + 2) * a_step], a_3 = a[(p + 3) * a_step];
-        const real *const b_0 = b + p * b_row, *const b_1 = b_0 + b_row;
-        const real *const b_2 = b_1 + b_row, *const b_3 = b_2 + b_row;
-        for (size_t j = 0; j < n; j++)
-            sum[j] += a_0 * b_0[j] + a_1 * b_1[j] + a_2 * b_2[j] + a_3 * b_3[j];
-    }
-    for (; p < k; p++)
-        for (size_t j = 0; j < n; j++)
-            sum[j] += a[p * a_step] * b[p * b_row + j];
+    gatec_wait(team);
 }
 
 /*
- * c (m, n) += a (m, k) b (k, n). Operands have a stride for each axis, c is contiguous.
- *
- * A few rows times a matrix whose columns are contiguous are dot products. Otherwise every row of
- * a meets b piece by piece: the piece stays in the cache, and is gathered there where its rows are
- * not contiguous. Pieces are summed for themselves, so that rounding does not grow with k.
+ * Products are made of tiles: up to GATEC_HEIGHT rows by GATEC_WIDTH columns, whose sums stay in
+ * registers. The right operand comes in panels, the columns of a tile beside each other.
  */
-static void gatec_gemm_add(
-    size_t m, size_t n, size_t k, real *restrict c,
-    const real *a, size_t a_row, size_t a_column,
-    const real *b, size_t b_row, size_t b_column)
+#if defined __AVX512F__
+enum { GATEC_BYTES = 64, GATEC_VECTORS = 4 };
+#elif defined __AVX__
+enum { GATEC_BYTES = 32, GATEC_VECTORS = 2 };
+#elif defined __aarch64__
+enum { GATEC_BYTES = 16, GATEC_VECTORS = 4 };
+#else
+enum { GATEC_BYTES = 16, GATEC_VECTORS = 2 };
+#endif
+enum {
+    GATEC_LANES = GATEC_BYTES / sizeof(real),
+    GATEC_WIDTH = GATEC_VECTORS * GATEC_LANES,
+    GATEC_HEIGHT = 6,
+    GATEC_TALL = 16 * GATEC_HEIGHT, /* rows whose operands stay in the cache */
+    GATEC_DEPTH = 256               /* terms of a sum, likewise */
+};
+
+typedef real gatec_vector
+    __attribute__((vector_size(GATEC_BYTES), aligned(sizeof(real)), may_alias));
+
+#if defined __clang__
+#define GATEC_UNROLL _Pragma("unroll")
+#else
+#define GATEC_UNROLL _Pragma("GCC unroll 64")
+#endif
+
+/*
+ * A tile of `rows` rows, a constant where this is compiled: c = start + a (rows, k) b (k, WIDTH).
+ * Where there are few sums, they are in two or four parts: each waits for its last term.
+ */
+static inline __attribute__((always_inline)) void gatec_tile(
+    const size_t rows, size_t k, real *c, size_t c_row, const real *start, size_t start_row,
+    const real *a, size_t a_row, size_t a_column, const real *b, size_t b_row)
 {
-    if (m < 4 && a_column == 1 && b_row == 1) {
-        for (size_t j = 0; j < n; j++)
-            for (size_t i = 0; i < m; i++)
-                c[i * n + j] += gatec_dot(k, a + i * a_row, b + j * b_column);
+    const size_t sums = rows * GATEC_VECTORS, ways = sums <= 2 ? 4 : sums <= 4 ? 2 : 1;
+    gatec_vector sum[GATEC_HEIGHT * GATEC_VECTORS];
+    GATEC_UNROLL
+    for (size_t i = 0; i < rows; i++)
+        GATEC_UNROLL
+        for (size_t v = 0; v < GATEC_VECTORS; v++)
+            sum[i * GATEC_VECTORS + v] =
+                *(const gatec_vector *)(start + i * start_row + v * GATEC_LANES);
+    GATEC_UNROLL
+    for (size_t i = sums; i < ways * sums; i++)
+        sum[i] = (gatec_vector){0};
+    size_t p = 0;
+    for (; p + ways <= k; p += ways, a += ways * a_column, b += ways * b_row)
+        GATEC_UNROLL
+        for (size_t way = 0; way < ways; way++)
+            GATEC_UNROLL
+            for (size_t i = 0; i < rows; i++)
+                GATEC_UNROLL
+                for (size_t v = 0; v < GATEC_VECTORS; v++)
+                    sum[way * sums + i * GATEC_VECTORS + v] += a[i * a_row + way * a_column]
+                        * *(const gatec_vector *)(b + way * b_row + v * GATEC_LANES);
+    for (; p < k; p++, a += a_column, b += b_row)
+        GATEC_UNROLL
+        for (size_t i = 0; i < rows; i++)
+            GATEC_UNROLL
+            for (size_t v = 0; v < GATEC_VECTORS; v++)
+                sum[i * GATEC_VECTORS + v] +=
+                    a[i * a_row] * *(const gatec_vector *)(b + v * GATEC_LANES);
+    GATEC_UNROLL
+    for (size_t i = sums; i < ways * sums; i++)
+        sum[i % sums] += sum[i];
+    GATEC_UNROLL
+    for (size_t i = 0; i < rows; i++)
+        GATEC_UNROLL
+        for (size_t v = 0; v < GATEC_VECTORS; v++)
+            *(gatec_vector *)(c + i * c_row + v * GATEC_LANES) = sum[i * GATEC_VECTORS + v];
+}
+
+/* The same for up to GATEC_HEIGHT rows. */
+static void gatec_rows(
+    size_t rows, size_t k, real *c, size_t c_row, const real *start, size_t start_row,
+    const real *a, size_t a_row, size_t a_column, const real *b, size_t b_row)
+{
+    switch (rows) {
+    case 1:
+        gatec_tile(1, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        break;
+    case 2:
+        gatec_tile(2, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        break;
+    case 3:
+        gatec_tile(3, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        break;
+    case 4:
+        gatec_tile(4, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        break;
+    case 5:
+        gatec_tile(5, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        break;
+    default:
+        gatec_tile(6, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+    }
+}
+
+/* The same for up to GATEC_WIDTH columns; a start that is NULL is 0. */
+static void gatec_columns(
+    size_t rows, size_t width, size_t k, real *c, size_t c_row, const real *start,
+    size_t start_row, const real *a, size_t a_row, size_t a_column, const real *b, size_t b_row)
+{
+    static const real zeros[GATEC_WIDTH];
+    if (width == GATEC_WIDTH) {
+        const size_t step = start != NULL ? start_row : 0;
+        start = start != NULL ? start : zeros;
+        gatec_rows(rows, k, c, c_row, start, step, a, a_row, a_column, b, b_row);
         return;
     }
-    for (size_t left = 0; left < n; left += GATEC_WIDTH)
-        for (size_t top = 0; top < k; top += GATEC_DEPTH) {
-            const size_t width = n - left < GATEC_WIDTH ? n - left : GATEC_WIDTH;
-            const size_t depth = k - top < GATEC_DEPTH ? k - top : GATEC_DEPTH;
-            const real *piece = b + top * b_row + left * b_column;
-            real gathered[GATEC_DEPTH * GATEC_WIDTH], sum[GATEC_WIDTH];
-            if (b_column != 1) {
-                for (size_t j = 0; j < width; j++)
-                    for (size_t p = 0; p < depth; p++)
-                        gathered[p * GATEC_WIDTH + j] = piece[p * b_row + j * b_column];
-                piece = gathered;
-            }
-            for (size_t i = 0; i < m; i++) {
-                const real *const row = a + i * a_row + top * a_column;
-                gatec_row(
-                    width, depth, sum, row, a_column, piece, b_column == 1 ? b_row : GATEC_WIDTH);
-                for (size_t j = 0; j < width; j++)
-                    c[i * n + left + j] += sum[j];
-            }
-        }
+    real edge[GATEC_HEIGHT * GATEC_WIDTH] = {0};
+    if (start != NULL)
+        for (size_t i = 0; i < rows; i++)
+            memcpy(edge + i * GATEC_WIDTH, start + i * start_row, width * sizeof(real));
+    gatec_rows(rows, k, edge, GATEC_WIDTH, edge, GATEC_WIDTH, a, a_row, a_column, b, b_row);
+    for (size_t i = 0; i < rows; i++)
+        memcpy(c + i * c_row, edge + i * GATEC_WIDTH, width * sizeof(real));
 }
 
-/* c (m, n) = bias (n) + a (m, k) b (k, n); a bias that is NULL is 0. */
-static void gatec_gemm(
-    size_t m, size_t n, size_t k, real *restrict c, const real *bias,
-    const real *a, size_t a_row, size_t a_column,
+/* The columns of panels for n of them. */
+static size_t gatec_padded(size_t n)
+{
+    return (n + GATEC_WIDTH - 1) / GATEC_WIDTH * GATEC_WIDTH;
+}
+
+/* The panels of b (k, n), one after the other, filled up with zeros. */
+static void gatec_pack(
+    const struct gatec_team *team, size_t n, size_t k, real *panels,
     const real *b, size_t b_row, size_t b_column)
 {
-    gatec_copy(m, n, c, n, bias, 0, 1);
-    gatec_gemm_add(m, n, k, c, a, a_row, a_column, b, b_row, b_column);
+    const size_t end = gatec_to(team, n, GATEC_WIDTH);
+    for (size_t left = gatec_from(team, n, GATEC_WIDTH); left < end; left += GATEC_WIDTH) {
+        const size_t width = end - left < GATEC_WIDTH ? end - left : GATEC_WIDTH;
+        real *const panel = panels + left * k;
+        const real *const columns = b + left * b_column;
+        if (width < GATEC_WIDTH)
+            memset(panel, 0, k * GATEC_WIDTH * sizeof(real));
+        if (b_row == 1)
+            for (size_t j = 0; j < width; j++)
+                for (size_t p = 0; p < k; p++)
+                    panel[p * GATEC_WIDTH + j] = columns[j * b_column + p];
+        else
+            for (size_t p = 0; p < k; p++)
+                for (size_t j = 0; j < width; j++)
+                    panel[p * GATEC_WIDTH + j] = columns[p * b_row + j * b_column];
+    }
+    gatec_wait(team);
+}
+
+/* c (m, n) = start + a (m, k) times panels (k, n), which `gatec_pack` made; c is contiguous. */
+static void gatec_product_from(
+    const struct gatec_team *team, size_t m, size_t n, size_t k, real *c, const real *start,
+    size_t start_row, const real *a, size_t a_row, size_t a_column, const real *panels)
+{
+    const struct gatec_team alone = {0, 1, NULL};
+    const int by_rows = m >= 4 * GATEC_HEIGHT * team->parts;
+    const struct gatec_team *const rows_of = by_rows ? team : &alone;
+    const struct gatec_team *const columns_of = by_rows ? &alone : team;
+    const size_t last = gatec_to(rows_of, m, GATEC_HEIGHT);
+    const size_t end = gatec_to(columns_of, n, GATEC_WIDTH);
+    for (size_t top = gatec_from(rows_of, m, GATEC_HEIGHT); top < last; top += GATEC_TALL) {
+        const size_t bottom = last - top < GATEC_TALL ? last : top + GATEC_TALL;
+        for (size_t left = gatec_from(columns_of, n, GATEC_WIDTH); left < end;
+             left += GATEC_WIDTH) {
+            const size_t width = end - left < GATEC_WIDTH ? end - left : GATEC_WIDTH;
+            for (size_t i = top, rows; i < bottom; i += rows) {
+                /* Tiles of nearly the same height. */
+                const size_t tiles = (bottom - i + GATEC_HEIGHT - 1) / GATEC_HEIGHT;
+                rows = (bottom - i + tiles - 1) / tiles;
+                gatec_columns(rows, width, k, c + i * n + left, n,
+                    start != NULL ? start + i * start_row + left : NULL, start_row,
+                    a + i * a_row, a_row, a_column, panels + left * k, GATEC_WIDTH);
+            }
+        }
+    }
+    gatec_wait(team);
+}
+
+/* c = bias (n) + a times panels; a bias that is NULL is 0. */
+static inline void gatec_product(
+    const struct gatec_team *team, size_t m, size_t n, size_t k, real *c, const real *bias,
+    const real *a, size_t a_row, size_t a_column, const real *panels)
+{
+    gatec_product_from(team, m, n, k, c, bias, 0, a, a_row, a_column, panels);
+}
+
+/* c += a times panels. */
+static inline void gatec_product_add(
+    const struct gatec_team *team, size_t m, size_t n, size_t k, real *c,
+    const real *a, size_t a_row, size_t a_column, const real *panels)
+{
+    gatec_product_from(team, m, n, k, c, c, n, a, a_row, a_column, panels);
 }
 
 /*
- * One step: Gamma_f_t, Gamma_u_t, c_tilde_t, c_t, Gamma_o_t, a_t, outputs_t (batch, hidden_size)
- * from a_products_t, x_affine_t (batch, 4 * hidden_size); c_prev_t (batch, hidden_size).
+ * c (m, n) += a (m, k) b (k, n). Operands have a stride for each axis, c is contiguous. Parts of
+ * both are brought into the order of tiles. Parts of a sum are summed for themselves, so that
+ * rounding does not grow with k.
  */
-static void gatec_forward_step(real *restrict Gamma_f_t, real *restrict Gamma_u_t,
-    real *restrict c_tilde_t, real *restrict c_t, real *restrict Gamma_o_t, real *restrict a_t,
-    real *restrict outputs_t, const real *restrict a_products_t, const real *restrict x_affine_t,
-    const real *restrict c_prev_t, size_t batch, size_t hidden_size)
+static void gatec_gemm_add(
+    const struct gatec_team *team, size_t m, size_t n, size_t k, real *restrict c,
+    const real *a, size_t a_row, size_t a_column,
+    const real *b, size_t b_row, size_t b_column)
 {
-    for (size_t row = 0; row < batch; row++)
-        for (size_t unit = 0; unit < hidden_size; unit++) {
+    real left[GATEC_TALL * GATEC_DEPTH], right[GATEC_DEPTH * GATEC_WIDTH];
+    const struct gatec_team alone = {0, 1, NULL};
+    const size_t first = gatec_from(team, m, GATEC_HEIGHT), last = gatec_to(team, m, GATEC_HEIGHT);
+    for (size_t p = 0; p < k; p += GATEC_DEPTH)
+        for (size_t top = first; top < last; top += GATEC_TALL) {
+            const size_t depth = k - p < GATEC_DEPTH ? k - p : GATEC_DEPTH;
+            const size_t bottom = last - top < GATEC_TALL ? last : top + GATEC_TALL;
+            for (size_t i = top; i < bottom; i++) {
+                const size_t at = i - top, lane = at % GATEC_HEIGHT;
+                real *const row = left + (at - lane) * depth + lane;
+                for (size_t q = 0; q < depth; q++)
+                    row[q * GATEC_HEIGHT] = a[i * a_row + (p + q) * a_column];
+            }
+            for (size_t j = 0; j < n; j += GATEC_WIDTH) {
+                const size_t width = n - j < GATEC_WIDTH ? n - j : GATEC_WIDTH;
+                gatec_pack(
+                    &alone, width, depth, right, b + p * b_row + j * b_column, b_row, b_column);
+                for (size_t i = top; i < bottom; i += GATEC_HEIGHT) {
+                    const size_t rows = bottom - i < GATEC_HEIGHT ? bottom - i : GATEC_HEIGHT;
+                    real *const place = c + i * n + j;
+                    gatec_columns(rows, width, depth, place, n, place, n,
+                        left + (i - top) * depth, 1, GATEC_HEIGHT, right, GATEC_WIDTH);
+                }
+            }
+        }
+    gatec_wait(team);
+}
+
+/*
+ * One step: Gamma_f_t, Gamma_u_t, c_tilde_t, c_t, Gamma_o_t, a_t, outputs_t (own, hidden_size)
+ * from a_products_t, x_affine_t (own, 4 * hidden_size); c_prev_t (own, hidden_size).
+ */
+static void gatec_forward_step(const struct gatec_team *crew, real *restrict Gamma_f_t,
+    real *restrict Gamma_u_t, real *restrict c_tilde_t, real *restrict c_t,
+    real *restrict Gamma_o_t, real *restrict a_t, real *restrict outputs_t,
+    const real *restrict a_products_t, const real *restrict x_affine_t,
+    const real *restrict c_prev_t, size_t own, size_t hidden_size)
+{
+    const size_t from = gatec_from(crew, hidden_size, 16);
+    const size_t to = gatec_to(crew, hidden_size, 16);
+    for (size_t row = 0; row < own; row++)
+        for (size_t unit = from; unit < to; unit++) {
             const size_t at = row * hidden_size + unit;
             /* \Gamma_f^{<t>} = \sigma(W_f[a^{<t-1>}, x^{<t>}] + b_f) */
             Gamma_f_t[at] = gatec_sigmoid(a_products_t[row * 4 * hidden_size + unit]
@@ -174,7 +574,7 @@ static void gatec_forward_step(real *restrict Gamma_f_t, real *restrict Gamma_u_
             Gamma_u_t[at] = gatec_sigmoid(a_products_t[(4 * row + 1) * hidden_size + unit]
                 + x_affine_t[(4 * row + 1) * hidden_size + unit]);
             /* \tilde{c}^{<t>} = \tanh(W_c[a^{<t-1>}, x^{<t>}] + b_c) */
-            c_tilde_t[at] = tanh(a_products_t[(4 * row + 2) * hidden_size + unit]
+            c_tilde_t[at] = gatec_tanh(a_products_t[(4 * row + 2) * hidden_size + unit]
                 + x_affine_t[(4 * row + 2) * hidden_size + unit]);
             /* c^{<t>} = \Gamma_f^{<t>} * c^{<t-1>} + \Gamma_u^{<t>} * \tilde{c}^{<t>} */
             c_t[at] = Gamma_f_t[at] * c_prev_t[at] + Gamma_u_t[at] * c_tilde_t[at];
@@ -182,27 +582,30 @@ static void gatec_forward_step(real *restrict Gamma_f_t, real *restrict Gamma_u_
             Gamma_o_t[at] = gatec_sigmoid(a_products_t[(4 * row + 3) * hidden_size + unit]
                 + x_affine_t[(4 * row + 3) * hidden_size + unit]);
             /* a^{<t>} = \Gamma_o^{<t>} * \tanh(c^{<t>}) */
-            a_t[at] = Gamma_o_t[at] * tanh(c_t[at]);
+            a_t[at] = Gamma_o_t[at] * gatec_tanh(c_t[at]);
             outputs_t[at] = a_t[at];
         }
+    gatec_wait(crew);
 }
 
 /*
- * One step back: grad_a_products_t (batch, 4 * hidden_size); grad_c_prev_t (batch, hidden_size)
+ * One step back: grad_a_products_t (own, 4 * hidden_size); grad_c_prev_t (own, hidden_size)
  * from grad_outputs_t, carry_a_t, c_t, Gamma_o_t, carry_c_t, Gamma_u_t, c_tilde_t, c_prev_t,
- *   Gamma_f_t (batch, hidden_size).
+ *   Gamma_f_t (own, hidden_size).
  */
-static void gatec_backward_step(real *restrict grad_a_products_t, real *restrict grad_c_prev_t,
-    const real *restrict grad_outputs_t, const real *restrict carry_a_t, const real *restrict c_t,
-    const real *restrict Gamma_o_t, const real *restrict carry_c_t, const real *restrict Gamma_u_t,
-    const real *restrict c_tilde_t, const real *restrict c_prev_t, const real *restrict Gamma_f_t,
-    size_t batch, size_t hidden_size)
+static void gatec_backward_step(const struct gatec_team *crew, real *restrict grad_a_products_t,
+    real *restrict grad_c_prev_t, const real *restrict grad_outputs_t,
+    const real *restrict carry_a_t, const real *restrict c_t, const real *restrict Gamma_o_t,
+    const real *restrict carry_c_t, const real *restrict Gamma_u_t, const real *restrict c_tilde_t,
+    const real *restrict c_prev_t, const real *restrict Gamma_f_t, size_t own, size_t hidden_size)
 {
-    for (size_t row = 0; row < batch; row++)
-        for (size_t unit = 0; unit < hidden_size; unit++) {
+    const size_t from = gatec_from(crew, hidden_size, 16);
+    const size_t to = gatec_to(crew, hidden_size, 16);
+    for (size_t row = 0; row < own; row++)
+        for (size_t unit = from; unit < to; unit++) {
             const size_t at = row * hidden_size + unit;
             const real grad_a = grad_outputs_t[at] + carry_a_t[at];
-            const real tanh_c = tanh(c_t[at]);
+            const real tanh_c = gatec_tanh(c_t[at]);
             const real grad_Gamma_o = grad_a * tanh_c;
             const real Gamma_o_argument_grad = grad_Gamma_o * Gamma_o_t[at] * (1 - Gamma_o_t[at]);
             const real grad_c = carry_c_t[at] + grad_a * Gamma_o_t[at] * (1 - tanh_c * tanh_c);
@@ -218,6 +621,7 @@ static void gatec_backward_step(real *restrict grad_a_products_t, real *restrict
             grad_a_products_t[(4 * row + 3) * hidden_size + unit] = Gamma_o_argument_grad;
             grad_c_prev_t[at] = grad_c * Gamma_f_t[at];
         }
+    gatec_wait(crew);
 }
 
 /* Where the arrays lie in the workspace, in numbers from its start. */
@@ -228,17 +632,21 @@ struct gatec_layout {
     size_t a_weights;
     size_t x_weights;
     size_t x_affine;
+    size_t x_weights_panels;
     size_t Gamma_f;
     size_t Gamma_u;
     size_t c_tilde;
     size_t Gamma_o;
     size_t a_products;
+    size_t a_weights_panels;
     size_t carry_a;
     size_t carry_c;
     size_t grad_a_products;
+    size_t a_weights_back_panels;
     size_t grad_x_weights;
     size_t grad_a_weights;
     size_t grad_x_biases;
+    size_t x_weights_back_panels;
     size_t bytes; /* of all of them */
 };
 
@@ -266,11 +674,11 @@ static size_t gatec_take(size_t *total, size_t slots, size_t rows, size_t a, siz
     return start;
 }
 
-/* How many steps are computed at once where only inputs matter: all of them to train. */
-static size_t gatec_chunk(size_t steps, size_t batch, int train)
+/* How many steps are computed at once where no state is waited for. */
+static size_t gatec_chunk(size_t steps, size_t batch)
 {
     const size_t chunk = batch == 0 ? steps : (GATEC_ROWS - 1) / batch + 1;
-    return train || chunk > steps ? steps : chunk;
+    return chunk > steps ? steps : chunk;
 }
 
 /* Gives every array its place; returns 0 where a size is 0 or too big. */
@@ -282,7 +690,7 @@ static int gatec_layout(
     const size_t batch = sizes->batch;
     const size_t input_size = sizes->input_size;
     const size_t hidden_size = sizes->hidden_size;
-    const size_t chunk = gatec_chunk(steps, batch, train);
+    const size_t chunk = gatec_chunk(steps, batch);
     size_t placed = 16;
     size_t outside = 0;
     if (steps > most || batch > most)
@@ -304,18 +712,25 @@ static int gatec_layout(
     layout->a_weights = gatec_take(&placed, 1, 1, 4 * hidden_size, hidden_size);
     layout->x_weights = gatec_take(&placed, 1, 1, 4 * hidden_size, input_size);
     layout->x_affine = gatec_take(&placed, chunk, batch, 4 * hidden_size, 1);
+    layout->x_weights_panels = gatec_take(&placed, 1, 1, gatec_padded(4 * hidden_size), input_size);
     layout->Gamma_f = gatec_take(&placed, train ? steps : 1, batch, hidden_size, 1);
     layout->Gamma_u = gatec_take(&placed, train ? steps : 1, batch, hidden_size, 1);
     layout->c_tilde = gatec_take(&placed, train ? steps : 1, batch, hidden_size, 1);
     layout->Gamma_o = gatec_take(&placed, train ? steps : 1, batch, hidden_size, 1);
     layout->a_products = gatec_take(&placed, 1, batch, 4 * hidden_size, 1);
+    layout->a_weights_panels = gatec_take(&placed, 1, 1, gatec_padded(4 * hidden_size),
+        hidden_size);
     if (train) {
         layout->carry_a = gatec_take(&placed, 2, batch, hidden_size, 1);
         layout->carry_c = gatec_take(&placed, 2, batch, hidden_size, 1);
-        layout->grad_a_products = gatec_take(&placed, steps, batch, 4 * hidden_size, 1);
+        layout->grad_a_products = gatec_take(&placed, chunk, batch, 4 * hidden_size, 1);
+        layout->a_weights_back_panels = gatec_take(&placed, 1, 1, gatec_padded(hidden_size),
+            4 * hidden_size);
         layout->grad_x_weights = gatec_take(&placed, 1, 1, 4 * hidden_size, input_size);
         layout->grad_a_weights = gatec_take(&placed, 1, 1, 4 * hidden_size, hidden_size);
         layout->grad_x_biases = gatec_take(&placed, 1, 1, 4 * hidden_size, 1);
+        layout->x_weights_back_panels = gatec_take(&placed, 1, 1, gatec_padded(input_size),
+            4 * hidden_size);
     }
     layout->bytes = placed * sizeof(real);
     return placed != SIZE_MAX && outside != SIZE_MAX;
@@ -353,30 +768,57 @@ static int gatec_check(
     return GATEC_LSTM_OK;
 }
 
-int gatec_lstm_forward(
-    real *outputs,
-    const struct gatec_lstm_states_out *last,
-    const struct gatec_lstm_sizes *sizes,
-    const struct gatec_lstm_params *params,
-    const struct gatec_lstm_inputs *inputs,
-    const struct gatec_lstm_states *initial,
-    void *workspace,
-    size_t workspace_bytes,
-    int train)
-{
-    const struct gatec_lstm_states no_states = {0};
-    const struct gatec_lstm_states_out nowhere = {0};
+/* What forward and backward are given, for the threads that share a call. */
+struct gatec_call {
     struct gatec_layout layout;
-    const int status = gatec_check(
-        &layout, sizes, params, inputs, outputs,
-        workspace, workspace_bytes, train);
-    if (status != GATEC_LSTM_OK)
-        return status;
-    if (initial == NULL)
-        initial = &no_states;
-    if (last == NULL)
-        last = &nowhere;
+    const struct gatec_lstm_sizes *sizes;
+    const struct gatec_lstm_params *params;
+    const struct gatec_lstm_inputs *inputs;
+    const struct gatec_lstm_states *initial;
+    void *workspace;
+    int train;
+    real *outputs;
+    const struct gatec_lstm_states_out *last;
+    const real *grad_outputs;
+    const struct gatec_lstm_states *grad_last;
+    const struct gatec_lstm_grad_params *grad_params;
+    const struct gatec_lstm_grad_inputs *grad_inputs;
+    const struct gatec_lstm_states_out *grad_initial;
+};
 
+#ifndef GATEC_WORK
+#define GATEC_WORK 2e6 /* multiplications for which another thread is worth its start */
+#endif
+
+/* As many threads as the caller allows, as long as each of them has enough to do. */
+static size_t gatec_threads(const struct gatec_lstm_sizes *sizes)
+{
+    const double rows = (double)sizes->steps * (double)sizes->batch;
+    const double input_size = (double)sizes->input_size;
+    const double hidden_size = (double)sizes->hidden_size;
+    /* Multiplications for a row and a step; a unit of a state takes some tens for functions. */
+    const double each = 4 * hidden_size * input_size + 4 * hidden_size * hidden_size
+        + 50 * hidden_size;
+    const double most = rows * each / (GATEC_WORK);
+    const size_t threads = sizes->threads < 1 ? 1 : sizes->threads;
+    (void)input_size;
+    (void)hidden_size;
+    return most < (double)threads ? (most < 1 ? 1 : (size_t)most) : threads;
+}
+
+/* A thread's part of forward. */
+static void gatec_forward_part(const struct gatec_team *team, const void *given)
+{
+    const struct gatec_call *const call = (const struct gatec_call *)given;
+    const struct gatec_layout layout = call->layout;
+    const struct gatec_lstm_sizes *const sizes = call->sizes;
+    const struct gatec_lstm_params *const params = call->params;
+    const struct gatec_lstm_inputs *const inputs = call->inputs;
+    const struct gatec_lstm_states *const initial = call->initial;
+    void *const workspace = call->workspace;
+    const int train = call->train;
+    real *const outputs = call->outputs;
+    const struct gatec_lstm_states_out *const last = call->last;
     const size_t steps = sizes->steps;
     const size_t batch = sizes->batch;
     const size_t input_size = sizes->input_size;
@@ -390,7 +832,11 @@ int gatec_lstm_forward(
     const real *const W_o = params->W_o;
     const real *const b_o = params->b_o;
     const real *const x = inputs->x;
-    const size_t chunk = gatec_chunk(steps, batch, train);
+    const struct gatec_team alone = {0, 1, NULL};
+    const struct gatec_team *const mates = batch < 4 * team->parts ? team : &alone;
+    const size_t lead = mates == team ? 0 : gatec_from(team, batch, 1);
+    const size_t own = mates == team ? batch : gatec_to(team, batch, 1) - lead;
+    const size_t chunk = gatec_chunk(steps, batch);
     const size_t newest = train ? steps : steps % 2;
     real *const memory = (real *)workspace;
     real *const a_prev = memory + layout.a_prev;
@@ -399,36 +845,41 @@ int gatec_lstm_forward(
     real *const a_weights = memory + layout.a_weights;
     real *const x_weights = memory + layout.x_weights;
     real *const x_affine = memory + layout.x_affine;
+    real *const x_weights_panels = memory + layout.x_weights_panels;
     real *const Gamma_f = memory + layout.Gamma_f;
     real *const Gamma_u = memory + layout.Gamma_u;
     real *const c_tilde = memory + layout.c_tilde;
     real *const Gamma_o = memory + layout.Gamma_o;
-    real *const a_products_t = memory + layout.a_products;
+    real *const a_products_t = memory + layout.a_products + lead * 4 * hidden_size;
+    real *const a_weights_panels = memory + layout.a_weights_panels;
 
     /* Parameters alone. */
-    gatec_copy(1, hidden_size, x_biases, hidden_size, b_f, hidden_size, 1);
-    gatec_copy(1, hidden_size, x_biases + hidden_size, hidden_size, b_u, hidden_size, 1);
-    gatec_copy(1, hidden_size, x_biases + 2 * hidden_size, hidden_size, b_c, hidden_size, 1);
-    gatec_copy(1, hidden_size, x_biases + 3 * hidden_size, hidden_size, b_o, hidden_size, 1);
-    gatec_copy(hidden_size, hidden_size, a_weights, hidden_size, W_f, hidden_size + input_size, 1);
-    gatec_copy(hidden_size, hidden_size, a_weights + hidden_size * hidden_size, hidden_size, W_u,
+    gatec_copy(team, 1, hidden_size, x_biases, hidden_size, b_f, hidden_size, 1);
+    gatec_copy(team, 1, hidden_size, x_biases + hidden_size, hidden_size, b_u, hidden_size, 1);
+    gatec_copy(team, 1, hidden_size, x_biases + 2 * hidden_size, hidden_size, b_c, hidden_size, 1);
+    gatec_copy(team, 1, hidden_size, x_biases + 3 * hidden_size, hidden_size, b_o, hidden_size, 1);
+    gatec_copy(team, hidden_size, hidden_size, a_weights, hidden_size, W_f,
         hidden_size + input_size, 1);
-    gatec_copy(hidden_size, hidden_size, a_weights + 2 * hidden_size * hidden_size, hidden_size,
-        W_c, hidden_size + input_size, 1);
-    gatec_copy(hidden_size, hidden_size, a_weights + 3 * hidden_size * hidden_size, hidden_size,
-        W_o, hidden_size + input_size, 1);
-    gatec_copy(hidden_size, input_size, x_weights, input_size, W_f + hidden_size,
+    gatec_copy(team, hidden_size, hidden_size, a_weights + hidden_size * hidden_size, hidden_size,
+        W_u, hidden_size + input_size, 1);
+    gatec_copy(team, hidden_size, hidden_size, a_weights + 2 * hidden_size * hidden_size,
+        hidden_size, W_c, hidden_size + input_size, 1);
+    gatec_copy(team, hidden_size, hidden_size, a_weights + 3 * hidden_size * hidden_size,
+        hidden_size, W_o, hidden_size + input_size, 1);
+    gatec_copy(team, hidden_size, input_size, x_weights, input_size, W_f + hidden_size,
         hidden_size + input_size, 1);
-    gatec_copy(hidden_size, input_size, x_weights + hidden_size * input_size, input_size,
+    gatec_copy(team, hidden_size, input_size, x_weights + hidden_size * input_size, input_size,
         W_u + hidden_size, hidden_size + input_size, 1);
-    gatec_copy(hidden_size, input_size, x_weights + 2 * hidden_size * input_size, input_size,
+    gatec_copy(team, hidden_size, input_size, x_weights + 2 * hidden_size * input_size, input_size,
         W_c + hidden_size, hidden_size + input_size, 1);
-    gatec_copy(hidden_size, input_size, x_weights + 3 * hidden_size * input_size, input_size,
+    gatec_copy(team, hidden_size, input_size, x_weights + 3 * hidden_size * input_size, input_size,
         W_o + hidden_size, hidden_size + input_size, 1);
+    gatec_pack(team, 4 * hidden_size, input_size, x_weights_panels, x_weights, 1, input_size);
+    gatec_pack(team, 4 * hidden_size, hidden_size, a_weights_panels, a_weights, 1, hidden_size);
 
     /* The states before the first step. */
-    gatec_copy(batch, hidden_size, a_prev, hidden_size, initial->a, hidden_size, 1);
-    gatec_copy(batch, hidden_size, c_prev, hidden_size, initial->c, hidden_size, 1);
+    gatec_copy(team, batch, hidden_size, a_prev, hidden_size, initial->a, hidden_size, 1);
+    gatec_copy(team, batch, hidden_size, c_prev, hidden_size, initial->c, hidden_size, 1);
 
     for (size_t first = 0; first < steps; first += chunk) {
         const size_t end = steps - first < chunk ? steps : first + chunk;
@@ -436,80 +887,94 @@ int gatec_lstm_forward(
         const real *const x_rows = x + first * batch * input_size;
 
         /* Inputs alone: all steps and rows of a chunk at once. */
-        gatec_gemm(rows, 4 * hidden_size, input_size, x_affine, x_biases,
-            x_rows, input_size, 1, x_weights, 1, input_size);
+        gatec_product(team, rows, 4 * hidden_size, input_size, x_affine, x_biases,
+            x_rows, input_size, 1, x_weights_panels);
 
         for (size_t t = first; t < end; t++) {
             const size_t slot = train ? t : 0;
             const size_t before = train ? t : t % 2;
             const size_t after = train ? t + 1 : (t + 1) % 2;
-            const real *const a_prev_t = a_prev + before * batch * hidden_size;
-            const real *const c_prev_t = c_prev + before * batch * hidden_size;
-            const real *const x_affine_t = x_affine + (t - first) * batch * 4 * hidden_size;
-            real *const Gamma_f_t = Gamma_f + slot * batch * hidden_size;
-            real *const Gamma_u_t = Gamma_u + slot * batch * hidden_size;
-            real *const c_tilde_t = c_tilde + slot * batch * hidden_size;
-            real *const c_t = c_prev + after * batch * hidden_size;
-            real *const Gamma_o_t = Gamma_o + slot * batch * hidden_size;
-            real *const a_t = a_prev + after * batch * hidden_size;
-            real *const outputs_t = outputs + t * batch * hidden_size;
-            gatec_gemm(batch, 4 * hidden_size, hidden_size, a_products_t, NULL,
-                a_prev_t, hidden_size, 1, a_weights, 1, hidden_size);
-            gatec_forward_step(Gamma_f_t, Gamma_u_t, c_tilde_t, c_t, Gamma_o_t, a_t, outputs_t,
-                a_products_t, x_affine_t, c_prev_t, batch, hidden_size);
+            const real *const a_prev_t = a_prev + (before * batch + lead) * hidden_size;
+            const real *const c_prev_t = c_prev + (before * batch + lead) * hidden_size;
+            const real *const x_affine_t = x_affine
+                + ((t - first) * batch + lead) * 4 * hidden_size;
+            real *const Gamma_f_t = Gamma_f + (slot * batch + lead) * hidden_size;
+            real *const Gamma_u_t = Gamma_u + (slot * batch + lead) * hidden_size;
+            real *const c_tilde_t = c_tilde + (slot * batch + lead) * hidden_size;
+            real *const c_t = c_prev + (after * batch + lead) * hidden_size;
+            real *const Gamma_o_t = Gamma_o + (slot * batch + lead) * hidden_size;
+            real *const a_t = a_prev + (after * batch + lead) * hidden_size;
+            real *const outputs_t = outputs + (t * batch + lead) * hidden_size;
+            gatec_product(mates, own, 4 * hidden_size, hidden_size, a_products_t, NULL,
+                a_prev_t, hidden_size, 1, a_weights_panels);
+            gatec_forward_step(mates, Gamma_f_t, Gamma_u_t, c_tilde_t, c_t, Gamma_o_t, a_t,
+                outputs_t, a_products_t, x_affine_t, c_prev_t, own, hidden_size);
         }
+        gatec_wait(team);
     }
 
     /* The states after the last step. */
     if (last->a != NULL)
-        gatec_copy(batch, hidden_size, last->a, hidden_size, a_prev + newest * batch * hidden_size,
-            hidden_size, 1);
+        gatec_copy(team, batch, hidden_size, last->a, hidden_size,
+            a_prev + newest * batch * hidden_size, hidden_size, 1);
     if (last->c != NULL)
-        gatec_copy(batch, hidden_size, last->c, hidden_size, c_prev + newest * batch * hidden_size,
-            hidden_size, 1);
-    return GATEC_LSTM_OK;
+        gatec_copy(team, batch, hidden_size, last->c, hidden_size,
+            c_prev + newest * batch * hidden_size, hidden_size, 1);
 }
 
-int gatec_lstm_backward(
-    const struct gatec_lstm_grad_params *grad_params,
-    const struct gatec_lstm_grad_inputs *grad_inputs,
-    const struct gatec_lstm_states_out *grad_initial,
-    const real *grad_outputs,
-    const struct gatec_lstm_states *grad_last,
+int gatec_lstm_forward(
+    real *outputs,
+    const struct gatec_lstm_states_out *last,
     const struct gatec_lstm_sizes *sizes,
     const struct gatec_lstm_params *params,
     const struct gatec_lstm_inputs *inputs,
     const struct gatec_lstm_states *initial,
     void *workspace,
-    size_t workspace_bytes)
+    size_t workspace_bytes,
+    int train)
 {
-    const struct gatec_lstm_grad_params no_params = {0};
-    const struct gatec_lstm_grad_inputs no_inputs = {0};
     const struct gatec_lstm_states no_states = {0};
     const struct gatec_lstm_states_out nowhere = {0};
-    struct gatec_layout layout;
+    struct gatec_call call = {0};
     const int status = gatec_check(
-        &layout, sizes, params, inputs, grad_outputs,
-        workspace, workspace_bytes, 1);
+        &call.layout, sizes, params, inputs, outputs, workspace, workspace_bytes, train);
     if (status != GATEC_LSTM_OK)
         return status;
-    if (grad_params == NULL)
-        grad_params = &no_params;
-    if (grad_inputs == NULL)
-        grad_inputs = &no_inputs;
-    if (grad_initial == NULL)
-        grad_initial = &nowhere;
-    if (grad_last == NULL)
-        grad_last = &no_states;
-    if (initial == NULL)
-        initial = &no_states;
+    call.sizes = sizes;
+    call.params = params;
+    call.inputs = inputs;
+    call.initial = initial != NULL ? initial : &no_states;
+    call.workspace = workspace;
+    call.train = train;
+    call.outputs = outputs;
+    call.last = last != NULL ? last : &nowhere;
+    gatec_run(gatec_threads(sizes), gatec_forward_part, &call);
+    return GATEC_LSTM_OK;
+}
 
+/* A thread's part of backward. */
+static void gatec_backward_part(const struct gatec_team *team, const void *given)
+{
+    const struct gatec_call *const call = (const struct gatec_call *)given;
+    const struct gatec_layout layout = call->layout;
+    const struct gatec_lstm_sizes *const sizes = call->sizes;
+    const struct gatec_lstm_inputs *const inputs = call->inputs;
+    void *const workspace = call->workspace;
+    const real *const grad_outputs = call->grad_outputs;
+    const struct gatec_lstm_states *const grad_last = call->grad_last;
+    const struct gatec_lstm_grad_params *const grad_params = call->grad_params;
+    const struct gatec_lstm_grad_inputs *const grad_inputs = call->grad_inputs;
+    const struct gatec_lstm_states_out *const grad_initial = call->grad_initial;
     const size_t steps = sizes->steps;
     const size_t batch = sizes->batch;
     const size_t input_size = sizes->input_size;
     const size_t hidden_size = sizes->hidden_size;
     const real *const x = inputs->x;
-    const size_t rows = steps * batch;
+    const struct gatec_team alone = {0, 1, NULL};
+    const struct gatec_team *const mates = batch < 4 * team->parts ? team : &alone;
+    const size_t lead = mates == team ? 0 : gatec_from(team, batch, 1);
+    const size_t own = mates == team ? batch : gatec_to(team, batch, 1) - lead;
+    const size_t chunk = gatec_chunk(steps, batch);
     real *const memory = (real *)workspace;
     real *const a_prev = memory + layout.a_prev;
     real *const c_prev = memory + layout.c_prev;
@@ -531,90 +996,151 @@ int gatec_lstm_backward(
     real *const grad_b_o = grad_params->b_o;
     real *const grad_x = grad_inputs->x;
     real *const grad_a_products = memory + layout.grad_a_products;
+    real *const a_weights_back_panels = memory + layout.a_weights_back_panels;
     real *const grad_x_weights = memory + layout.grad_x_weights;
     real *const grad_a_weights = memory + layout.grad_a_weights;
     real *const grad_x_biases = memory + layout.grad_x_biases;
+    real *const x_weights_back_panels = memory + layout.x_weights_back_panels;
+
+    /* Parameters alone. */
+    gatec_pack(team, hidden_size, 4 * hidden_size, a_weights_back_panels, a_weights, hidden_size,
+        1);
+    gatec_pack(team, input_size, 4 * hidden_size, x_weights_back_panels, x_weights, input_size, 1);
 
     /* What arrives from after the last step. */
-    gatec_copy(batch, hidden_size, carry_a + steps % 2 * batch * hidden_size, hidden_size,
+    gatec_copy(team, batch, hidden_size, carry_a + steps % 2 * batch * hidden_size, hidden_size,
         grad_last->a, hidden_size, 1);
-    gatec_copy(batch, hidden_size, carry_c + steps % 2 * batch * hidden_size, hidden_size,
+    gatec_copy(team, batch, hidden_size, carry_c + steps % 2 * batch * hidden_size, hidden_size,
         grad_last->c, hidden_size, 1);
 
-    for (size_t t = steps; t-- > 0;) {
-        const real *const c_prev_t = c_prev + t * batch * hidden_size;
-        const real *const Gamma_f_t = Gamma_f + t * batch * hidden_size;
-        const real *const Gamma_u_t = Gamma_u + t * batch * hidden_size;
-        const real *const c_tilde_t = c_tilde + t * batch * hidden_size;
-        const real *const c_t = c_prev + (t + 1) * batch * hidden_size;
-        const real *const Gamma_o_t = Gamma_o + t * batch * hidden_size;
-        const real *const grad_outputs_t = grad_outputs + t * batch * hidden_size;
-        const real *const carry_a_t = carry_a + (t + 1) % 2 * batch * hidden_size;
-        const real *const carry_c_t = carry_c + (t + 1) % 2 * batch * hidden_size;
-        real *const grad_a_products_t = grad_a_products + t * batch * 4 * hidden_size;
-        real *const grad_a_prev_t = carry_a + t % 2 * batch * hidden_size;
-        real *const grad_c_prev_t = carry_c + t % 2 * batch * hidden_size;
-        gatec_backward_step(grad_a_products_t, grad_c_prev_t, grad_outputs_t, carry_a_t, c_t,
-            Gamma_o_t, carry_c_t, Gamma_u_t, c_tilde_t, c_prev_t, Gamma_f_t, batch, hidden_size);
-        gatec_gemm(batch, hidden_size, 4 * hidden_size, grad_a_prev_t, NULL,
-            grad_a_products_t, 4 * hidden_size, 1, a_weights, hidden_size, 1);
-    }
+    /* Sums over rows. */
+    gatec_fill(team, 4 * hidden_size * input_size, grad_x_weights, 0);
+    gatec_fill(team, 4 * hidden_size * hidden_size, grad_a_weights, 0);
+    gatec_fill(team, 4 * hidden_size, grad_x_biases, 0);
 
-    /* All steps and rows at once. */
-    gatec_gemm(4 * hidden_size, input_size, rows, grad_x_weights, NULL,
-        grad_a_products, 1, 4 * hidden_size, x, input_size, 1);
-    gatec_gemm(4 * hidden_size, hidden_size, rows, grad_a_weights, NULL,
-        grad_a_products, 1, 4 * hidden_size, a_prev, hidden_size, 1);
-    gatec_sum_rows(rows, 4 * hidden_size, grad_x_biases, grad_a_products, 4 * hidden_size, 0);
+    for (size_t end = steps; end > 0;) {
+        const size_t first = end > chunk ? end - chunk : 0;
+        const size_t rows = (end - first) * batch;
+        const real *const x_rows = x + first * batch * input_size;
+        const real *const a_prev_rows = a_prev + first * batch * hidden_size;
 
-    /* Gradients of the inputs. */
-    if (grad_x != NULL) {
-        gatec_gemm(rows, input_size, 4 * hidden_size, grad_x, NULL,
-            grad_a_products, 4 * hidden_size, 1, x_weights, input_size, 1);
+        for (size_t t = end; t-- > first;) {
+            const real *const c_prev_t = c_prev + (t * batch + lead) * hidden_size;
+            const real *const Gamma_f_t = Gamma_f + (t * batch + lead) * hidden_size;
+            const real *const Gamma_u_t = Gamma_u + (t * batch + lead) * hidden_size;
+            const real *const c_tilde_t = c_tilde + (t * batch + lead) * hidden_size;
+            const real *const c_t = c_prev + ((t + 1) * batch + lead) * hidden_size;
+            const real *const Gamma_o_t = Gamma_o + (t * batch + lead) * hidden_size;
+            const real *const grad_outputs_t = grad_outputs + (t * batch + lead) * hidden_size;
+            const real *const carry_a_t = carry_a + ((t + 1) % 2 * batch + lead) * hidden_size;
+            const real *const carry_c_t = carry_c + ((t + 1) % 2 * batch + lead) * hidden_size;
+            real *const grad_a_products_t = grad_a_products
+                + ((t - first) * batch + lead) * 4 * hidden_size;
+            real *const grad_a_prev_t = carry_a + (t % 2 * batch + lead) * hidden_size;
+            real *const grad_c_prev_t = carry_c + (t % 2 * batch + lead) * hidden_size;
+            gatec_backward_step(mates, grad_a_products_t, grad_c_prev_t, grad_outputs_t, carry_a_t,
+                c_t, Gamma_o_t, carry_c_t, Gamma_u_t, c_tilde_t, c_prev_t, Gamma_f_t, own,
+                hidden_size);
+            gatec_product(mates, own, hidden_size, 4 * hidden_size, grad_a_prev_t, NULL,
+                grad_a_products_t, 4 * hidden_size, 1, a_weights_back_panels);
+        }
+        gatec_wait(team);
+
+        /* All steps and rows of the chunk at once. */
+        gatec_gemm_add(team, 4 * hidden_size, input_size, rows, grad_x_weights,
+            grad_a_products, 1, 4 * hidden_size, x_rows, input_size, 1);
+        gatec_gemm_add(team, 4 * hidden_size, hidden_size, rows, grad_a_weights,
+            grad_a_products, 1, 4 * hidden_size, a_prev_rows, hidden_size, 1);
+        gatec_sum_rows(team, rows, 4 * hidden_size, grad_x_biases, grad_a_products, 4 * hidden_size,
+            1);
+
+        /* Gradients of the inputs. */
+        if (grad_x != NULL) {
+            real *const grad_x_rows = grad_x + first * batch * input_size;
+            gatec_product(team, rows, input_size, 4 * hidden_size, grad_x_rows, NULL,
+                grad_a_products, 4 * hidden_size, 1, x_weights_back_panels);
+        }
+        end = first;
     }
 
     /* Gradients of the parameters. */
     if (grad_W_f != NULL) {
-        gatec_copy(hidden_size, hidden_size, grad_W_f, hidden_size + input_size, grad_a_weights,
-            hidden_size, 1);
-        gatec_copy(hidden_size, input_size, grad_W_f + hidden_size, hidden_size + input_size,
+        gatec_copy(team, hidden_size, hidden_size, grad_W_f, hidden_size + input_size,
+            grad_a_weights, hidden_size, 1);
+        gatec_copy(team, hidden_size, input_size, grad_W_f + hidden_size, hidden_size + input_size,
             grad_x_weights, input_size, 1);
     }
     if (grad_b_f != NULL)
-        gatec_copy(1, hidden_size, grad_b_f, hidden_size, grad_x_biases, hidden_size, 1);
+        gatec_copy(team, 1, hidden_size, grad_b_f, hidden_size, grad_x_biases, hidden_size, 1);
     if (grad_W_u != NULL) {
-        gatec_copy(hidden_size, hidden_size, grad_W_u, hidden_size + input_size,
+        gatec_copy(team, hidden_size, hidden_size, grad_W_u, hidden_size + input_size,
             grad_a_weights + hidden_size * hidden_size, hidden_size, 1);
-        gatec_copy(hidden_size, input_size, grad_W_u + hidden_size, hidden_size + input_size,
+        gatec_copy(team, hidden_size, input_size, grad_W_u + hidden_size, hidden_size + input_size,
             grad_x_weights + hidden_size * input_size, input_size, 1);
     }
     if (grad_b_u != NULL)
-        gatec_copy(1, hidden_size, grad_b_u, hidden_size, grad_x_biases + hidden_size, hidden_size,
-            1);
+        gatec_copy(team, 1, hidden_size, grad_b_u, hidden_size, grad_x_biases + hidden_size,
+            hidden_size, 1);
     if (grad_W_c != NULL) {
-        gatec_copy(hidden_size, hidden_size, grad_W_c, hidden_size + input_size,
+        gatec_copy(team, hidden_size, hidden_size, grad_W_c, hidden_size + input_size,
             grad_a_weights + 2 * hidden_size * hidden_size, hidden_size, 1);
-        gatec_copy(hidden_size, input_size, grad_W_c + hidden_size, hidden_size + input_size,
+        gatec_copy(team, hidden_size, input_size, grad_W_c + hidden_size, hidden_size + input_size,
             grad_x_weights + 2 * hidden_size * input_size, input_size, 1);
     }
     if (grad_b_c != NULL)
-        gatec_copy(1, hidden_size, grad_b_c, hidden_size, grad_x_biases + 2 * hidden_size,
+        gatec_copy(team, 1, hidden_size, grad_b_c, hidden_size, grad_x_biases + 2 * hidden_size,
             hidden_size, 1);
     if (grad_W_o != NULL) {
-        gatec_copy(hidden_size, hidden_size, grad_W_o, hidden_size + input_size,
+        gatec_copy(team, hidden_size, hidden_size, grad_W_o, hidden_size + input_size,
             grad_a_weights + 3 * hidden_size * hidden_size, hidden_size, 1);
-        gatec_copy(hidden_size, input_size, grad_W_o + hidden_size, hidden_size + input_size,
+        gatec_copy(team, hidden_size, input_size, grad_W_o + hidden_size, hidden_size + input_size,
             grad_x_weights + 3 * hidden_size * input_size, input_size, 1);
     }
     if (grad_b_o != NULL)
-        gatec_copy(1, hidden_size, grad_b_o, hidden_size, grad_x_biases + 3 * hidden_size,
+        gatec_copy(team, 1, hidden_size, grad_b_o, hidden_size, grad_x_biases + 3 * hidden_size,
             hidden_size, 1);
 
     /* Gradients of the states before the first step. */
     if (grad_initial->a != NULL)
-        gatec_copy(batch, hidden_size, grad_initial->a, hidden_size, carry_a, hidden_size, 1);
+        gatec_copy(team, batch, hidden_size, grad_initial->a, hidden_size, carry_a, hidden_size, 1);
     if (grad_initial->c != NULL)
-        gatec_copy(batch, hidden_size, grad_initial->c, hidden_size, carry_c, hidden_size, 1);
+        gatec_copy(team, batch, hidden_size, grad_initial->c, hidden_size, carry_c, hidden_size, 1);
+}
+
+int gatec_lstm_backward(
+    const struct gatec_lstm_grad_params *grad_params,
+    const struct gatec_lstm_grad_inputs *grad_inputs,
+    const struct gatec_lstm_states_out *grad_initial,
+    const real *grad_outputs,
+    const struct gatec_lstm_states *grad_last,
+    const struct gatec_lstm_sizes *sizes,
+    const struct gatec_lstm_params *params,
+    const struct gatec_lstm_inputs *inputs,
+    const struct gatec_lstm_states *initial,
+    void *workspace,
+    size_t workspace_bytes)
+{
+    const struct gatec_lstm_grad_params no_params = {0};
+    const struct gatec_lstm_grad_inputs no_inputs = {0};
+    const struct gatec_lstm_states no_states = {0};
+    const struct gatec_lstm_states_out nowhere = {0};
+    struct gatec_call call = {0};
+    const int status = gatec_check(
+        &call.layout, sizes, params, inputs, grad_outputs, workspace, workspace_bytes, 1);
+    if (status != GATEC_LSTM_OK)
+        return status;
+    call.sizes = sizes;
+    call.params = params;
+    call.grad_params = grad_params != NULL ? grad_params : &no_params;
+    call.inputs = inputs;
+    call.initial = initial != NULL ? initial : &no_states;
+    call.workspace = workspace;
+    call.train = 1;
+    call.grad_outputs = grad_outputs;
+    call.grad_last = grad_last != NULL ? grad_last : &no_states;
+    call.grad_inputs = grad_inputs != NULL ? grad_inputs : &no_inputs;
+    call.grad_initial = grad_initial != NULL ? grad_initial : &nowhere;
+    gatec_run(gatec_threads(sizes), gatec_backward_part, &call);
     return GATEC_LSTM_OK;
 }
 

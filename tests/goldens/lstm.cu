@@ -158,6 +158,17 @@ static cudaError_t gatec_copy(
         m, n, target, row, source, source_row, source_column);
 }
 
+static __global__ void gatec_fill_kernel(size_t count, real *target, real value)
+{
+    GATEC_EACH(i, count, x)
+        target[i] = value;
+}
+
+static cudaError_t gatec_fill(struct gatec_queue queue, size_t count, real *target, real value)
+{
+    return gatec_each(gatec_fill_kernel, queue, count, 1, 1, count, target, value);
+}
+
 static __global__ void gatec_sum_rows_kernel(
     size_t m, size_t n, real *target, const real *source, size_t row, int add)
 {
@@ -297,6 +308,15 @@ static cudaError_t gatec_gemm(
         queue, m, n, k, c, bias, 0, a, a_row, a_column, b, b_row, b_column);
 }
 
+static cudaError_t gatec_gemm_add(
+    struct gatec_queue queue, size_t m, size_t n, size_t k, real *c,
+    const real *a, size_t a_row, size_t a_column,
+    const real *b, size_t b_row, size_t b_column)
+{
+    return gatec_product(
+        queue, m, n, k, c, NULL, 1, a, a_row, a_column, b, b_row, b_column);
+}
+
 /*
  * One step: Gamma_f_t, Gamma_u_t, c_tilde_t, c_t, Gamma_o_t, a_t, outputs_t (batch, hidden_size)
  * from a_products_t, x_affine_t (batch, 4 * hidden_size); c_prev_t (batch, hidden_size).
@@ -411,11 +431,11 @@ static size_t gatec_take(size_t *total, size_t slots, size_t rows, size_t a, siz
     return start;
 }
 
-/* How many steps are computed at once where only inputs matter: all of them to train. */
-static size_t gatec_chunk(size_t steps, size_t batch, int train)
+/* How many steps are computed at once where no state is waited for. */
+static size_t gatec_chunk(size_t steps, size_t batch)
 {
     const size_t chunk = batch == 0 ? steps : (GATEC_ROWS - 1) / batch + 1;
-    return train || chunk > steps ? steps : chunk;
+    return chunk > steps ? steps : chunk;
 }
 
 /* Gives every array its place; returns 0 where a size is 0 or too big. */
@@ -427,7 +447,7 @@ static int gatec_layout(
     const size_t batch = sizes->batch;
     const size_t input_size = sizes->input_size;
     const size_t hidden_size = sizes->hidden_size;
-    const size_t chunk = gatec_chunk(steps, batch, train);
+    const size_t chunk = gatec_chunk(steps, batch);
     size_t placed = 16;
     size_t outside = 0;
     if (steps > most || batch > most)
@@ -457,7 +477,7 @@ static int gatec_layout(
     if (train) {
         layout->carry_a = gatec_take(&placed, 2, batch, hidden_size, 1);
         layout->carry_c = gatec_take(&placed, 2, batch, hidden_size, 1);
-        layout->grad_a_products = gatec_take(&placed, steps, batch, 4 * hidden_size, 1);
+        layout->grad_a_products = gatec_take(&placed, chunk, batch, 4 * hidden_size, 1);
         layout->grad_x_weights = gatec_take(&placed, 1, 1, 4 * hidden_size, input_size);
         layout->grad_a_weights = gatec_take(&placed, 1, 1, 4 * hidden_size, hidden_size);
         layout->grad_x_biases = gatec_take(&placed, 1, 1, 4 * hidden_size, 1);
@@ -547,7 +567,7 @@ int gatec_lstm_forward(
     const real *const W_o = params->W_o;
     const real *const b_o = params->b_o;
     const real *const x = inputs->x;
-    const size_t chunk = gatec_chunk(steps, batch, train);
+    const size_t chunk = gatec_chunk(steps, batch);
     const size_t newest = train ? steps : steps % 2;
     real *const memory = (real *)workspace;
     real *const a_prev = memory + layout.a_prev;
@@ -685,7 +705,7 @@ int gatec_lstm_backward(
     const size_t input_size = sizes->input_size;
     const size_t hidden_size = sizes->hidden_size;
     const real *const x = inputs->x;
-    const size_t rows = steps * batch;
+    const size_t chunk = gatec_chunk(steps, batch);
     real *const memory = (real *)workspace;
     real *const a_prev = memory + layout.a_prev;
     real *const c_prev = memory + layout.c_prev;
@@ -717,38 +737,52 @@ int gatec_lstm_backward(
     GATEC_TRY(gatec_copy(queue, batch, hidden_size, carry_c + steps % 2 * batch * hidden_size,
         hidden_size, grad_last->c, hidden_size, 1));
 
-    for (size_t t = steps; t-- > 0;) {
-        const real *const c_prev_t = c_prev + t * batch * hidden_size;
-        const real *const Gamma_f_t = Gamma_f + t * batch * hidden_size;
-        const real *const Gamma_u_t = Gamma_u + t * batch * hidden_size;
-        const real *const c_tilde_t = c_tilde + t * batch * hidden_size;
-        const real *const c_t = c_prev + (t + 1) * batch * hidden_size;
-        const real *const Gamma_o_t = Gamma_o + t * batch * hidden_size;
-        const real *const grad_outputs_t = grad_outputs + t * batch * hidden_size;
-        const real *const carry_a_t = carry_a + (t + 1) % 2 * batch * hidden_size;
-        const real *const carry_c_t = carry_c + (t + 1) % 2 * batch * hidden_size;
-        real *const grad_a_products_t = grad_a_products + t * batch * 4 * hidden_size;
-        real *const grad_a_prev_t = carry_a + t % 2 * batch * hidden_size;
-        real *const grad_c_prev_t = carry_c + t % 2 * batch * hidden_size;
-        GATEC_TRY(gatec_each(gatec_backward_step, queue, hidden_size, batch, 1,
-            grad_a_products_t, grad_c_prev_t, grad_outputs_t, carry_a_t, c_t, Gamma_o_t, carry_c_t,
-            Gamma_u_t, c_tilde_t, c_prev_t, Gamma_f_t, batch, hidden_size));
-        GATEC_TRY(gatec_gemm(queue, batch, hidden_size, 4 * hidden_size, grad_a_prev_t, NULL,
-            grad_a_products_t, 4 * hidden_size, 1, a_weights, hidden_size, 1));
-    }
+    /* Sums over rows. */
+    GATEC_TRY(gatec_fill(queue, 4 * hidden_size * input_size, grad_x_weights, 0));
+    GATEC_TRY(gatec_fill(queue, 4 * hidden_size * hidden_size, grad_a_weights, 0));
+    GATEC_TRY(gatec_fill(queue, 4 * hidden_size, grad_x_biases, 0));
 
-    /* All steps and rows at once. */
-    GATEC_TRY(gatec_gemm(queue, 4 * hidden_size, input_size, rows, grad_x_weights, NULL,
-        grad_a_products, 1, 4 * hidden_size, x, input_size, 1));
-    GATEC_TRY(gatec_gemm(queue, 4 * hidden_size, hidden_size, rows, grad_a_weights, NULL,
-        grad_a_products, 1, 4 * hidden_size, a_prev, hidden_size, 1));
-    GATEC_TRY(gatec_sum_rows(queue, rows, 4 * hidden_size, grad_x_biases, grad_a_products,
-        4 * hidden_size, 0));
+    for (size_t end = steps; end > 0;) {
+        const size_t first = end > chunk ? end - chunk : 0;
+        const size_t rows = (end - first) * batch;
+        const real *const x_rows = x + first * batch * input_size;
+        const real *const a_prev_rows = a_prev + first * batch * hidden_size;
 
-    /* Gradients of the inputs. */
-    if (grad_x != NULL) {
-        GATEC_TRY(gatec_gemm(queue, rows, input_size, 4 * hidden_size, grad_x, NULL,
-            grad_a_products, 4 * hidden_size, 1, x_weights, input_size, 1));
+        for (size_t t = end; t-- > first;) {
+            const real *const c_prev_t = c_prev + t * batch * hidden_size;
+            const real *const Gamma_f_t = Gamma_f + t * batch * hidden_size;
+            const real *const Gamma_u_t = Gamma_u + t * batch * hidden_size;
+            const real *const c_tilde_t = c_tilde + t * batch * hidden_size;
+            const real *const c_t = c_prev + (t + 1) * batch * hidden_size;
+            const real *const Gamma_o_t = Gamma_o + t * batch * hidden_size;
+            const real *const grad_outputs_t = grad_outputs + t * batch * hidden_size;
+            const real *const carry_a_t = carry_a + (t + 1) % 2 * batch * hidden_size;
+            const real *const carry_c_t = carry_c + (t + 1) % 2 * batch * hidden_size;
+            real *const grad_a_products_t = grad_a_products + (t - first) * batch * 4 * hidden_size;
+            real *const grad_a_prev_t = carry_a + t % 2 * batch * hidden_size;
+            real *const grad_c_prev_t = carry_c + t % 2 * batch * hidden_size;
+            GATEC_TRY(gatec_each(gatec_backward_step, queue, hidden_size, batch, 1,
+                grad_a_products_t, grad_c_prev_t, grad_outputs_t, carry_a_t, c_t, Gamma_o_t,
+                carry_c_t, Gamma_u_t, c_tilde_t, c_prev_t, Gamma_f_t, batch, hidden_size));
+            GATEC_TRY(gatec_gemm(queue, batch, hidden_size, 4 * hidden_size, grad_a_prev_t, NULL,
+                grad_a_products_t, 4 * hidden_size, 1, a_weights, hidden_size, 1));
+        }
+
+        /* All steps and rows of the chunk at once. */
+        GATEC_TRY(gatec_gemm_add(queue, 4 * hidden_size, input_size, rows, grad_x_weights,
+            grad_a_products, 1, 4 * hidden_size, x_rows, input_size, 1));
+        GATEC_TRY(gatec_gemm_add(queue, 4 * hidden_size, hidden_size, rows, grad_a_weights,
+            grad_a_products, 1, 4 * hidden_size, a_prev_rows, hidden_size, 1));
+        GATEC_TRY(gatec_sum_rows(queue, rows, 4 * hidden_size, grad_x_biases, grad_a_products,
+            4 * hidden_size, 1));
+
+        /* Gradients of the inputs. */
+        if (grad_x != NULL) {
+            real *const grad_x_rows = grad_x + first * batch * input_size;
+            GATEC_TRY(gatec_gemm(queue, rows, input_size, 4 * hidden_size, grad_x_rows, NULL,
+                grad_a_products, 4 * hidden_size, 1, x_weights, input_size, 1));
+        }
+        end = first;
     }
 
     /* Gradients of the parameters. */

@@ -14,7 +14,8 @@
  * numbers: float, or double where it is so defined when both sides are compiled. Nothing is
  * allocated, and nothing is kept between calls but in the caller's workspace. What a call writes
  * must not overlap with anything else that it is given; what it reads may. Structures are read
- * during the call only. T and B may be 0, and arrays that are then empty may be NULL.
+ * during the call only. T and B may be 0, and arrays that are then empty may be NULL. Results are
+ * the same in every call with as many threads.
  *
  * With GATEC_CUDA, all arrays and the workspace are in the memory of the device (the structures
  * are not), and the work is queued on `stream`: nothing waits for it, so arrays have to stay until
@@ -55,6 +56,7 @@ struct gatec_lstm_sizes {
     size_t batch; /* B */
     size_t input_size;
     size_t hidden_size;
+    size_t threads; /* that may share a call; 0 is 1. Not read on a device */
 };
 
 struct gatec_lstm_params {

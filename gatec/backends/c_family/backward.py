@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gatec.backends.c_family.function import (
+    CHUNKED,
     Body,
     Module,
     block,
@@ -14,18 +15,26 @@ from gatec.backends.c_family.function import (
     store,
 )
 from gatec.backends.c_family.indices import count_text, product
+from gatec.backends.c_family.lines import words
 from gatec.backends.c_family.statements import Statement, Target
 from gatec.backends.c_family.storage import Slots
-from gatec.expr import Ref, Shape
+from gatec.expr import Apply, Ref
 from gatec.ir import Backward as BackwardCell
 from gatec.ir import Equation, Phase, State
 from gatec.passes.common import refs
 
 _LATE = (Phase.AFTER, Phase.FINAL)
+_CHUNK = "All rows of a chunk"
 
 
 class Backward(Body):
-    """What is computed again, the loop in reverse, then all steps at once."""
+    """Chunk by chunk from the end: what is computed again, the loop in reverse, then all rows.
+
+    Sums over rows grow from chunk to chunk, so that what the rows need takes no more memory than
+    that of a chunk.
+    """
+
+    backward = True
 
     def __init__(self, module: Module, back: BackwardCell) -> None:
         super().__init__(module, back.equations)
@@ -72,37 +81,47 @@ class Backward(Body):
     # --- Where values are -----------------------------------------------------------------------
 
     def array(self, ref: Ref, phase: Phase) -> str:
-        step = "_t" if phase is Phase.STEP else ""
+        step = phase is Phase.STEP
         match ref.kind:
             case "input":
-                return ref.name + step
+                return self._chosen(ref.name, step)
             case "state":
-                return f"{ref.name}_prev{step}"
+                return self._chosen(f"{ref.name}_prev", step)
             case "grad":
                 outside = ref.name == self.back.grad_output
-                return (self.local["grad_outputs"] if outside else ref.name) + step
-            case "var":
-                return ref.name + (step if ref.batched else "")
+                return self._chosen(self.local["grad_outputs"] if outside else ref.name, step)
+            case "var" if ref.batched and ref.name in self.equations:
+                return ref.name + ("_t" if step else "")  # an array of one chunk
+            case "var" if ref.batched:
+                return self._chosen(ref.name, step)
         return ref.name
+
+    def _chosen(self, array: str, step: bool) -> str:
+        """The rows of a step, or those of a chunk, of an array of all steps."""
+        return f"{array}_t" if step else self.module.interface.chunk_of(array)
 
     def home(self, equation: Equation) -> Target:
         name, shape, batched = equation.name, equation.value.shape, equation.value.batched
-        if equation.phase is Phase.STEP and name not in self.timed:
+        step = equation.phase is Phase.STEP
+        if step and name not in self.timed:
             self.storage.reserve(name, Slots.ONE, shape, batched, backward=True)
-            place = f"{self.local['memory']} + {self.local['layout']}.{name}"
-            self.outer.add(f"{name}_t", f"real *const {name}_t = {place};")
+            self.declare_local(name, shape, batched)
             return Target(f"{name}_t", shape, batched)
-        slots = Slots.STEPS if batched else Slots.ONE
+        slots = Slots.CHUNK if batched else Slots.ONE
         self.storage.reserve(name, slots, shape, batched, backward=True)
         self.outer.add(name, self.storage.pointer(name))
-        self._step(name, name, self.local["t"], shape, const=equation.phase is not Phase.STEP)
-        return Target(f"{name}_t" if equation.phase is Phase.STEP else name, shape, batched)
+        if batched:
+            since = f"({self.local['t']} - {self.local['first']})"
+            self.declare_step(name, name, since, shape, const=not step)
+        return Target(f"{name}_t" if step else name, shape, batched)
 
     def fixed(self, equation: Equation) -> tuple[Target, ...]:
         """What is carried to the step before, and results."""
         name, shape = equation.name, equation.value.shape
         if name in self.direct:
-            return (Target(name, shape, equation.value.batched),)
+            batched = equation.value.batched
+            array = self.module.interface.chunk_of(name) if batched else name
+            return (Target(array, shape, batched),)
         found: list[Target] = []
         wanted = self.timed | self.loose | (self.results.keys() - self.carried.keys())
         if name in wanted:
@@ -112,20 +131,17 @@ class Backward(Body):
                 if found:
                     found.append(self._sent(state))
                 else:
-                    self._step(name, self.carry_of[state], f"{self.local['t']} % 2", shape)
+                    slot = f"{self.local['t']} % 2"
+                    self.declare_step(name, self.carry_of[state], slot, shape)
                     found.append(Target(f"{name}_t", shape, True))
         return tuple(found)
 
     def _sent(self, state: str) -> Target:
         """What a step sends to the one before, where it is a copy of another value."""
         name, shape = self.sent_of[state], self.states[state].shape
-        place = self.at(self.carry_of[state], f"{self.local['t']} % 2", shape)
+        place = self.rows_at(self.carry_of[state], f"{self.local['t']} % 2", shape)
         self.inner.add(name, f"real *const {name} = {place};")
         return Target(name, shape, True)
-
-    def _step(self, name: str, base: str, slot: str, shape: Shape, const: bool = False) -> None:
-        kind = "const real" if const else "real"
-        self.inner.add(f"{name}_t", f"{kind} *const {name}_t = {self.at(base, slot, shape)};")
 
     def _stores(self) -> list[Statement]:
         """Carried values that no equation of the loop computes."""
@@ -140,53 +156,107 @@ class Backward(Body):
 
     def lines(self) -> list[str]:
         """The statements after the checks."""
-        local = self.local
         self._declare()
-        rows, batch = local["rows"], local["batch"]
-
-        def phase(phase: Phase, number_of_rows: str, title: str, stores=()):  # type: ignore[no-untyped-def]
-            chosen = [e for e in self.back.equations if e.phase is phase]
-            chosen = [e for e in chosen if e.name not in self.direct]
-            return self.phase(phase, chosen, number_of_rows, title, stores)
-
-        body = section("Parameters alone.", phase(Phase.ONCE, "1", "Parameters alone"))
-        again = phase(Phase.SEQUENCE, rows, "All rows, computed again")
-        body += section("Computed again rather than kept.", again)
+        chosen = [e for e in self.back.equations if e.name not in self.direct]
+        of = {phase: [e for e in chosen if e.phase is phase] for phase in Phase}
+        rows, own = self.local["rows"], self.dialect.own
+        once = self.phase(Phase.ONCE, of[Phase.ONCE], "1", "Parameters alone")
         start = [line for carry in self.back.carry_names for line in self._start(*carry)]
+        again = self.phase(
+            Phase.SEQUENCE, of[Phase.SEQUENCE], rows, "All rows of a chunk, computed again"
+        )
+        step = self.phase(Phase.STEP, of[Phase.STEP], own, "One step back", self._stores())
+        after = self.phase(Phase.AFTER, of[Phase.AFTER], rows, _CHUNK)
+        after += self._direct_sums()
+        chunk = self._chunk(again, step, after, self._grad_inputs())
+        final = self.phase(Phase.FINAL, of[Phase.FINAL], "1", "Parameters")
+        params = self._grad_params()
+
+        body = section("Parameters alone.", [*once, *self.pack()])
         body += section("What arrives from after the last step.", start)
-        step = phase(Phase.STEP, batch, "One step back", self._stores())
-        if step:
-            head = f"for (size_t {local['t']} = {local['steps']}; {local['t']}-- > 0;)"
-            body += ["", *block(head, [*self.inner.used(step), *step])]
-        after = phase(Phase.AFTER, rows, "All rows") + phase(Phase.FINAL, "1", "Parameters")
-        body += section("All steps and rows at once.", after)
-        body += section("Gradients of the inputs.", self._grad_inputs())
-        body += section("Gradients of the parameters.", self._grad_params())
+        body += section("Sums over rows.", self._zeros())
+        body += ["", *chunk] if chunk else []
+        body += section("The sums in the shapes of parameters.", final)
+        body += section("Gradients of the parameters.", params)
         end = [line for state in self.plan.states for line in self._grad_initial(state)]
         body += section("Gradients of the states before the first step.", end)
         return [*self.outer.used(body), *body]
 
+    def _chunk(
+        self, again: list[str], step: list[str], after: list[str], inputs: list[str]
+    ) -> list[str]:
+        """The loop over chunks of steps, the last one first."""
+        local = self.local
+        t, first, end = local["t"], local["first"], local["end"]
+        chunk, rows = local["chunk"], local["rows"]
+        lines = section("Computed again rather than kept.", again)
+        if step:
+            head = f"for (size_t {t} = {end}; {t}-- > {first};)"
+            lines += ["", *block(head, [*self.inner.used(step), *step]), *self.dialect.waits()]
+        lines += section("All steps and rows of the chunk at once.", after)
+        lines += section("Gradients of the inputs.", inputs)
+        if not lines:
+            return []
+        places = self.middle.used(lines)
+        if rows in words([*places, *lines]):
+            places.insert(0, f"const size_t {rows} = ({end} - {first}) * {local['batch']};")
+        start = f"const size_t {first} = {end} > {chunk} ? {end} - {chunk} : 0;"
+        inside = [start, *places, *lines, f"{end} = {first};"]
+        return block(f"for (size_t {end} = {local['steps']}; {end} > 0;)", inside)
+
+    def _sums(self) -> list[Equation]:
+        """The equations that grow from chunk to chunk."""
+        return [
+            equation
+            for equation in self.back.equations
+            if isinstance(equation.value, Apply)
+            and equation.value.op == "batch_sum"
+            and equation.phase in CHUNKED
+        ]
+
+    def _zeros(self) -> list[str]:
+        """Sums over rows begin with 0; those that go to the caller, where they are wanted."""
+        lines: list[str] = []
+        for equation in self._sums():
+            name = equation.name
+            zero = self._zero(count_text(equation.value.shape), name)
+            lines += condition(f"{name} != NULL", zero) if name in self.direct else zero
+        return lines
+
+    def _direct_sums(self) -> list[str]:
+        """The sums that go straight to the caller, where they are wanted."""
+        lines: list[str] = []
+        for equation in self._sums():
+            if equation.name in self.direct:
+                made = self.phase(equation.phase, [equation], self.local["rows"], _CHUNK)
+                lines += condition(f"{equation.name} != NULL", made)
+        return lines
+
     def _declare(self) -> None:
-        local, t = self.local, self.local["t"]
+        local, t, first = self.local, self.local["t"], self.local["first"]
         self.param_pointers()
-        rows, memory = local["rows"], local["memory"]
-        self.outer.add(rows, f"const size_t {rows} = {local['steps']} * {local['batch']};")
+        memory, chunk = local["memory"], local["chunk"]
+        chunk_size = f"gatec_chunk({local['steps']}, {local['batch']})"
+        self.outer.add(chunk, f"const size_t {chunk} = {chunk_size};")
         self.outer.add(memory, f"real *const {memory} = (real *){local['workspace']};")
         for item in self.plan.inputs:
-            self._step(item.name, item.name, t, item.shape, const=True)
+            self.declare_step(item.name, item.name, t, item.shape, const=True)
+            self.declare_chunk(item.name, item.name, first, item.shape)
         for state in self.plan.states:
             name = f"{state.name}_prev"
             self.outer.add(name, self.storage.pointer(name))
-            self._step(name, name, t, state.shape, const=True)
+            self.declare_step(name, name, t, state.shape, const=True)
+            self.declare_chunk(name, name, first, state.shape)
         for equation in self.plan.equations:
             self._declare_forward(equation)
         grads = local["grad_outputs"]
-        self._step(grads, grads, t, self.plan.output_shape, const=True)
+        self.declare_step(grads, grads, t, self.plan.output_shape, const=True)
+        self.declare_chunk(grads, grads, first, self.plan.output_shape)
         for name, carry in self.back.carry_names:
             shape = self.states[name].shape
             self.storage.reserve(carry, Slots.PAIR, shape, True, backward=True)
             self.outer.add(carry, self.storage.pointer(carry))
-            self._step(carry, carry, f"({t} + 1) % 2", shape, const=True)
+            self.declare_step(carry, carry, f"({t} + 1) % 2", shape, const=True)
         for found, group in (
             (self.back.grad_params, local["grad_params"]),
             (self.back.grad_inputs, local["grad_inputs"]),
@@ -198,14 +268,16 @@ class Backward(Body):
     def _declare_forward(self, equation: Equation) -> None:
         """The pointers to values that `forward` left in the workspace."""
         name, shape = equation.name, equation.value.shape
+        t, first = self.local["t"], self.local["first"]
         if name in self.owner:
             base = f"{self.owner[name].name}_prev"
-            first = f"{base} + {self.units(shape)}"
-            self.outer.add(name, f"const real *const {name} = {first};")
-            self._step(name, base, f"({self.local['t']} + 1)", shape, const=True)
+            self.declare_step(name, base, f"({t} + 1)", shape, const=True)
+            self.declare_chunk(name, base, f"({first} + 1)", shape)
         elif name in self.module.kept:
             self.outer.add(name, self.storage.pointer(name))
-            self._step(name, name, self.local["t"], shape, const=True)
+            if equation.value.batched:
+                self.declare_step(name, name, t, shape, const=True)
+                self.declare_chunk(name, name, first, shape)
 
     def _start(self, state: str, carry: str) -> list[str]:
         shape = self.states[state].shape
@@ -215,27 +287,31 @@ class Backward(Body):
     # --- Results --------------------------------------------------------------------------------
 
     def _grad_inputs(self) -> list[str]:
+        """The gradients by the inputs of a chunk."""
         found, lines = dict(self.back.grad_inputs), list[str]()
-        rows = self.local["rows"]
+        rows, first = self.local["rows"], self.local["first"]
         for item in self.plan.inputs:
             target = f"{self.local['grad_inputs']}->{item.name}"
             count = count_text(item.shape)
             name = found.get(item.name)
+            place = self.at(target, first, item.shape)
             if name is None:
-                lines += condition(f"{target} != NULL", self._zero(product(rows, count), target))
+                made = self._zero(product(rows, count), place)
             elif name in self.direct:
-                equation = self.equations[name]
-                made = self.phase(equation.phase, [equation], rows, "All rows")
-                lines += condition(f"{name} != NULL", made)
+                equation, target = self.equations[name], name
+                made = self.phase(equation.phase, [equation], rows, _CHUNK)
+                chunk = self.module.interface.chunk_of(name)
+                made = [f"real *const {chunk} = {self.at(name, first, item.shape)};", *made]
             else:
                 self.home(self.equations[name])
                 stride = count if self.equations[name].value.batched else "0"
-                args = (rows, count, target, count, name, stride, "1")
-                lines += condition(f"{target} != NULL", self.dialect.call("copy", args))
+                made = self.dialect.call("copy", (rows, count, place, count, name, stride, "1"))
+            lines += condition(f"{target} != NULL", made)
         return lines
 
     def _grad_params(self) -> list[str]:
         found, lines = dict(self.back.grad_params), list[str]()
+        sums = {equation.name for equation in self._sums()}
         for param in self.plan.params:
             target = f"{self.local['grad_params']}->{param.name}"
             count = count_text(param.shape)
@@ -245,15 +321,16 @@ class Backward(Body):
                 made = self._zero(count, target)
             elif name in self.direct:
                 target, equation = name, self.equations[name]
-                rows = self.local["rows"] if equation.phase is Phase.AFTER else "1"
-                made = self.phase(equation.phase, [equation], rows, "Parameters")
+                if name not in sums:
+                    made = self.phase(equation.phase, [equation], "1", "Parameters")
             else:
                 self.home(self.equations[name])
                 made = self.dialect.call("copy", ("1", count, target, count, name, count, "1"))
             for state in self.plan.states:
                 if state.initial.param == param.name and state.name in self.carry_of:
                     made += self._learned(state, target)
-            lines += condition(f"{target} != NULL", made)
+            if made:
+                lines += condition(f"{target} != NULL", made)
         return lines
 
     def _learned(self, state: State, target: str) -> list[str]:

@@ -11,6 +11,8 @@ from gatec.backends.c_family.lines import bare, is_comment
 from gatec.backends.c_family.tasks import Call, Kernel, Names, Task
 
 _SHORT = 80  # a product of at most so many columns stands on one line
+# How many arguments at the end of a product are its operands.
+_OPERANDS = {"gemm": 6, "gemm_add": 6, "product": 4, "product_add": 4}
 
 
 @dataclass(frozen=True)
@@ -27,42 +29,62 @@ class Parameter:
 class Dialect(ABC):
     """A target.
 
-    `restrict` is its word for pointers that nothing else points to; `local` are the local names
-    of the host's functions.
+    restrict  its word for pointers that nothing else points to
+    calls     its own spellings of operators
+    packs     whether products want a right operand that stays the same in panels
+    local     the local names of the host's functions
+    lead      the first row of the batch that is computed in the loop over time, "0" for all rows
+    own       how many rows are
     """
 
     restrict: str
+    calls: Mapping[str, str] = {}
+    packs = False
 
     def __init__(self, local: Mapping[str, str]) -> None:
         self.local = local
+        self.lead, self.own = "0", local["batch"]
+
+    def arguments(self, prefix: str) -> Mapping[str, str]:
+        """Declarations of what a call is given, by name, where they are no parameters."""
+        return {}
+
+    def prelude(self) -> Mapping[str, str]:
+        """Declarations that the tasks of the loop over time use, by name."""
+        return {}
+
+    def waits(self) -> list[str]:
+        """What makes all that share the work wait for each other, at the end of a loop."""
+        return []
 
     @abstractmethod
     def function(self, kernel: Kernel, parameters: Sequence[Parameter], names: Names) -> list[str]:
         """The lines of the function of a kernel, its comment left out."""
 
     @abstractmethod
-    def start(self, kernel: Kernel, arguments: Sequence[str]) -> list[str]:
-        """The statement that runs a kernel, in the host's function."""
+    def start(self, kernel: Kernel, arguments: Sequence[str], step: bool) -> list[str]:
+        """The statements that run a kernel, in the host's function; `step`: in its loop."""
 
     @abstractmethod
-    def called(self, name: str, arguments: str) -> str:
+    def called(self, name: str, arguments: str, step: bool) -> str:
         """The statement that calls a helper of the template."""
 
-    def call(self, helper: str, arguments: Sequence[str]) -> list[str]:
+    def call(self, helper: str, arguments: Sequence[str], step: bool = False) -> list[str]:
         """The lines that call a helper; of a product, the operands have their own line."""
         texts = [bare(text) for text in arguments]
         name = f"gatec_{helper}"
-        line = self.called(name, ", ".join(texts))
-        if helper not in ("gemm", "gemm_add") or len(line) < _SHORT:
+        line = self.called(name, ", ".join(texts), step)
+        last = _OPERANDS.get(helper, 0)
+        if not last or len(line) < _SHORT:
             return [line]
-        first, second = self.called(name, ", ".join([*texts[:-6], "\n"])).split("\n")
-        return [first.rstrip(), f"    {', '.join(texts[-6:])}{second}"]
+        first, second = self.called(name, ", ".join([*texts[:-last], "\n"]), step).split("\n")
+        return [first.rstrip(), f"    {', '.join(texts[-last:])}{second}"]
 
-    def run(self, task: Task, arguments: Sequence[str] = ()) -> list[str]:
-        """The statement that runs a task; `arguments` are those of a kernel."""
+    def run(self, task: Task, arguments: Sequence[str] = (), *, step: bool = False) -> list[str]:
+        """The statements that run a task; `arguments` are those of a kernel."""
         if isinstance(task, Call):
-            return self.call(task.helper, task.args)
-        return self.start(task, arguments)
+            return self.call(task.helper, task.args, step)
+        return self.start(task, arguments, step)
 
 
 def body(kernel: Kernel, names: Names, at: str) -> list[str]:

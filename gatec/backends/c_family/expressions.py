@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -92,6 +92,7 @@ class Units:
     array     the name of the array that holds a reference's values
     scalar    the local variable of a reference computed in the same loop, or None
     optional  whether a parameter may be absent (a NULL pointer counts as zeros)
+    calls     the target's own spellings of operators
     """
 
     def __init__(
@@ -100,8 +101,10 @@ class Units:
         scalar: Callable[[Ref], str | None],
         optional: Callable[[Ref], bool],
         loop: Loop,
+        calls: Mapping[str, str],
     ) -> None:
         self.array, self.scalar, self.optional, self.loop = array, scalar, optional, loop
+        self.calls = {**_CALLS, **calls}
 
     def value(self, expr: Expr, index: tuple[Index, ...]) -> Code:
         """The unit of `expr` at an index (one per axis)."""
@@ -175,13 +178,15 @@ class Units:
             case "neg":
                 return Code(f"-{_positive(args[0].bracketed(UNARY))}", UNARY)
             case "where":
+                if "where" in self.calls:
+                    return Code(self.calls["where"].format(*(arg.text for arg in args)))
                 condition = args[0].bracketed(COMPARISON)
                 values = [arg.bracketed(COMPARISON + 1) for arg in args[1:]]
                 return Code(f"({condition} ? {values[0]} : {values[1]})")
         if op.infix and op.precedence == COMPARISON:
             pair = [_operand(a, c) for a, c in zip(expr.args, args, strict=True)]
             return Code(op.c.format(*(code.bracketed(ADDITIVE) for code in pair)), COMPARISON)
-        template = _CALLS.get(op.name, op.c)
+        template = self.calls.get(op.name, op.c)
         if not template or op.kind != "pointwise":
             raise TypeError(f"{op.name} stands inside an expression")
         return Code(template.format(*(arg.text for arg in args)))

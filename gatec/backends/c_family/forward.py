@@ -8,12 +8,12 @@ from gatec.backends.c_family.function import (
     Module,
     block,
     condition,
+    otherwise,
     section,
     state_of,
     store,
 )
 from gatec.backends.c_family.indices import count_text, product
-from gatec.backends.c_family.lines import words
 from gatec.backends.c_family.statements import Statement, Target
 from gatec.backends.c_family.storage import Slots
 from gatec.expr import Ref, Shape
@@ -22,6 +22,8 @@ from gatec.ir import Equation, Phase, State
 
 class Forward(Body):
     """Parameters alone; then, chunk by chunk, the inputs alone and the loop over time."""
+
+    backward = False
 
     def __init__(self, module: Module) -> None:
         super().__init__(module, module.program.plan.equations)
@@ -35,31 +37,43 @@ class Forward(Body):
         step = phase is Phase.STEP
         match ref.kind:
             case "input":
-                return f"{ref.name}_t" if step else self.module.interface.chunk_of[ref.name]
+                return f"{ref.name}_t" if step else self.module.interface.chunk_of(ref.name)
             case "state":
                 return f"{ref.name}_prev_t"
-            case "var":
-                return f"{ref.name}_t" if step and ref.batched else ref.name
+            case "var" if ref.batched:
+                kept = self.equations[ref.name].phase is not Phase.STEP and self._is_kept(ref.name)
+                return f"{ref.name}_t" if step else self._rows(ref.name) if kept else ref.name
         return ref.name
+
+    def _is_kept(self, name: str) -> bool:
+        return name in self.module.kept
+
+    def _rows(self, name: str) -> str:
+        return self.module.interface.chunk_of(name)
 
     def home(self, equation: Equation) -> Target:
         name, shape, batched = equation.name, equation.value.shape, equation.value.batched
+        local = self.local
         if equation.phase is not Phase.STEP:
-            slots = Slots.CHUNK if batched else Slots.ONE
+            kept = batched and self._is_kept(name)
+            slots = Slots.KEPT_CHUNK if kept else Slots.CHUNK if batched else Slots.ONE
             self.storage.reserve(name, slots, shape, batched)
             self.outer.add(name, self.storage.pointer(name))
+            rows = name
+            if kept:
+                slot = f"({local['train']} ? {local['first']} : 0)"
+                rows = self.declare_chunk(name, name, slot, shape, const=False)
             if batched:
-                since = f"({self.local['t']} - {self.local['first']})"
-                self._step(name, name, since, shape, const=True)
-            return Target(name, shape, batched)
-        if name in self.module.kept:
+                since = f"({local['t']} - {local['first']})"
+                self.declare_step(name, rows, since, shape, const=True)
+            return Target(rows, shape, batched)
+        if self._is_kept(name):
             self.storage.reserve(name, Slots.KEPT, shape, batched)
             self.outer.add(name, self.storage.pointer(name))
-            self._step(name, name, self.local["slot"], shape)
+            self.declare_step(name, name, local["slot"], shape)
         else:
             self.storage.reserve(name, Slots.ONE, shape, batched)
-            place = f"{self.local['memory']} + {self.local['layout']}.{name}"
-            self.outer.add(f"{name}_t", f"real *const {name}_t = {place};")
+            self.declare_local(name, shape, batched)
         return Target(f"{name}_t", shape, batched)
 
     def fixed(self, equation: Equation) -> tuple[Target, ...]:
@@ -70,7 +84,7 @@ class Forward(Body):
         found: list[Target] = []
         if name in self.owner:
             base = f"{self.owner[name].name}_prev"
-            self._step(name, base, self.local["after"], shape)
+            self.declare_step(name, base, self.local["after"], shape)
             found.append(Target(f"{name}_t", shape, True))
             found += [
                 self._next(state)
@@ -83,26 +97,21 @@ class Forward(Body):
             if found:
                 found.append(self._output(shape))
             else:
-                self._step(name, self.local["outputs"], self.local["t"], shape)
+                self.declare_step(name, self.local["outputs"], self.local["t"], shape)
                 found.append(Target(f"{name}_t", shape, True))
         return tuple(found)
 
     def _next(self, state: State) -> Target:
         """A state's new value, where it is a copy of another one."""
         name = self.module.interface.next_of[state.name]
-        place = self.at(f"{state.name}_prev", self.local["after"], state.shape)
+        place = self.rows_at(f"{state.name}_prev", self.local["after"], state.shape)
         self.inner.add(name, f"real *const {name} = {place};")
         return Target(name, state.shape, True)
 
     def _output(self, shape: Shape) -> Target:
         name = self.local["outputs"]
-        self._step(name, name, self.local["t"], shape)
+        self.declare_step(name, name, self.local["t"], shape)
         return Target(f"{name}_t", shape, True)
-
-    def _step(self, name: str, base: str, slot: str, shape: Shape, const: bool = False) -> None:
-        """Declare the pointer to a step's values."""
-        kind = "const real" if const else "real"
-        self.inner.add(f"{name}_t", f"{kind} *const {name}_t = {self.at(base, slot, shape)};")
 
     def _stores(self) -> list[Statement]:
         """New states and outputs that no equation of the loop computes."""
@@ -128,11 +137,11 @@ class Forward(Body):
             Phase.SEQUENCE, phases[Phase.SEQUENCE], local["rows"], "All rows of a chunk"
         )
         step = self.phase(
-            Phase.STEP, phases[Phase.STEP], local["batch"], "One step", self._stores()
+            Phase.STEP, phases[Phase.STEP], self.dialect.own, "One step", self._stores()
         )
         start = [line for state in self.plan.states for line in self._start(state)]
         end = [line for state in self.plan.states for line in self._finish(state)]
-        body = section("Parameters alone.", once)
+        body = section("Parameters alone.", [*once, *self.pack()])
         body += section("The states before the first step.", start)
         body += ["", *self._loop(before, step)]
         body += section("The states after the last step.", end)
@@ -143,7 +152,7 @@ class Forward(Body):
         self.param_pointers()
         train, steps, batch, t = (local[n] for n in ("train", "steps", "batch", "t"))
         chunk, newest, memory = (local[n] for n in ("chunk", "newest", "memory"))
-        self.outer.add(chunk, f"const size_t {chunk} = gatec_chunk({steps}, {batch}, {train});")
+        self.outer.add(chunk, f"const size_t {chunk} = gatec_chunk({steps}, {batch});")
         self.outer.add(newest, f"const size_t {newest} = {train} ? {steps} : {steps} % 2;")
         self.outer.add(memory, f"real *const {memory} = (real *){local['workspace']};")
         slots = {
@@ -154,12 +163,12 @@ class Forward(Body):
         for word, value in slots.items():
             self.inner.add(local[word], f"const size_t {local[word]} = {value};")
         for item in plan.inputs:
-            self._step(item.name, item.name, t, item.shape, const=True)
+            self.declare_step(item.name, item.name, t, item.shape, const=True)
         for state in plan.states:
             name = f"{state.name}_prev"
             self.storage.reserve(name, Slots.STATES, state.shape, True)
             self.outer.add(name, self.storage.pointer(name))
-            self._step(name, name, local["before"], state.shape, const=True)
+            self.declare_step(name, name, local["before"], state.shape, const=True)
 
     def _loop(self, before: list[str], step: list[str]) -> list[str]:
         """The loop over time, inside one over chunks where something comes before it."""
@@ -168,18 +177,18 @@ class Forward(Body):
         steps, chunk, rows = local["steps"], local["chunk"], local["rows"]
         inside = [*self.inner.used(step), *step]
         if not before:
-            return block(f"for (size_t {t} = 0; {t} < {steps}; {t}++)", inside)
+            loop = block(f"for (size_t {t} = 0; {t} < {steps}; {t}++)", inside)
+            return [*loop, *(self.dialect.waits() if step else [])]
         lines = [
             f"const size_t {end} = {steps} - {first} < {chunk} ? {steps} : {first} + {chunk};",
             f"const size_t {rows} = ({end} - {first}) * {local['batch']};",
         ]
         for item in self.plan.inputs:
-            name = self.module.interface.chunk_of[item.name]
-            if name in words(before):
-                place = self.at(item.name, first, item.shape)
-                lines.append(f"const real *const {name} = {place};")
+            self.declare_chunk(item.name, item.name, first, item.shape)
+        lines += self.middle.used([*before, *inside])
         lines += section("Inputs alone: all steps and rows of a chunk at once.", before)
         lines += ["", *block(f"for (size_t {t} = {first}; {t} < {end}; {t}++)", inside)]
+        lines += self.dialect.waits()
         return block(f"for (size_t {first} = 0; {first} < {steps}; {first} += {chunk})", lines)
 
     def _start(self, state: State) -> list[str]:
@@ -193,7 +202,7 @@ class Forward(Body):
             own = self.dialect.call("fill", (count, target, number(state.initial.value)))
         else:
             return copied  # what is not given is copied as zeros
-        return [*condition(f"{given} != NULL", copied), "else", *("    " + line for line in own)]
+        return otherwise(condition(f"{given} != NULL", copied), own)
 
     def _finish(self, state: State) -> list[str]:
         target = f"{self.local['last']}->{state.name}"

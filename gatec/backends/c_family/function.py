@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gatec.backends.c_family.dialect import Dialect
 from gatec.backends.c_family.groups import tasks
@@ -15,10 +15,13 @@ from gatec.backends.c_family.kernels import Kernels
 from gatec.backends.c_family.lines import indented
 from gatec.backends.c_family.statements import Statement, Target, folded, grouped, statements
 from gatec.backends.c_family.storage import Scope, Storage
-from gatec.backends.c_family.tasks import Place
+from gatec.backends.c_family.tasks import Call, Place, Task
 from gatec.expr import Concat, Expr, Ref, Shape
 from gatec.ir import Equation, Phase, Program, State
 from gatec.passes.common import refs
+
+# The phases whose sums over rows grow chunk by chunk.
+CHUNKED = (Phase.SEQUENCE, Phase.AFTER)
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,14 @@ class Module:
     kernels: Kernels
     # Forward equations that the way back reads.
     kept: frozenset[str]
+    # The columns and terms of forward's products with matrices in panels.
+    products: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Body(ABC):
-    """The body of one function. `outer` and `inner` are the declarations outside of the loop over
-    time and inside of it."""
+    """The body of one function."""
+
+    backward: bool
 
     def __init__(self, module: Module, equations: Iterable[Equation]) -> None:
         self.module = module
@@ -52,7 +58,9 @@ class Body(ABC):
                 self.reading_phases.setdefault(name, set()).add(equation.phase)
         # What is read by code that no phase's loops are part of.
         self.read_outside: set[str] = set()
-        self.outer, self.inner = Scope(), Scope()
+        # Declarations outside of the loop over time, for a chunk of steps, and for a step.
+        self.outer, self.middle, self.inner = Scope(), Scope(), Scope()
+        self.packs: dict[tuple[str, ...], str] = {}
         self.optional = {param.name for param in self.plan.params if param.bias}
 
     # --- What the two functions do in their own way ------------------------------------------
@@ -82,16 +90,43 @@ class Body(ABC):
         """The statements that run equations of one phase, and then `stores`."""
         made = [*self._statements(phase, equations), *stores]
         groups = self._homes(grouped(made))
-        lead = rows if phase is Phase.STEP else self.local["rows"]
+        step = phase is Phase.STEP
         place = Place(
             lambda ref: self.array(ref, phase),
             lambda ref: ref.kind == "param" and ref.name in self.optional,
             rows,
-            lead,
+            rows if step else self.local["rows"],
             self.module.interface.names,
-            fuse_copies=phase is Phase.STEP,
+            step=step,
+            accumulate=phase in CHUNKED,
+            calls=self.dialect.calls,
         )
-        return self.module.kernels.start(tasks(groups, place), self.stem(phase), title)
+        made_tasks = [self._packed(task) for task in tasks(groups, place)]
+        return self.module.kernels.start(made_tasks, self.stem(phase), title, step=step)
+
+    def _packed(self, task: Task) -> Task:
+        """A product whose right operand stays the same takes it in panels."""
+        if not (self.dialect.packs and isinstance(task, Call) and task.fixed):
+            return task
+        helper = task.helper.replace("gemm", "product")
+        _, n, k, *_, pointer, _, _ = task.args
+        right = (n, k, *task.args[-3:])
+        if right not in self.packs:
+            stem = pointer.split()[0] + ("_back" if self.backward else "")
+            name = self.module.interface.fresh(f"{stem}_panels")
+            self.packs[right] = name
+            if not self.backward:
+                self.module.products.append((n, k))
+            self.storage.reserve_packed(name, n, k, self.backward)
+            self.outer.add(name, self.storage.pointer(name))
+        return Call(helper, (*task.args[:-3], self.packs[right]))
+
+    def pack(self) -> list[str]:
+        """The statements that bring matrices into panels, once all phases are made."""
+        lines: list[str] = []
+        for (n, k, *right), name in self.packs.items():
+            lines += self.dialect.call("pack", (n, k, name, *right))
+        return lines
 
     def stem(self, phase: Phase) -> str:
         return f"gatec_{type(self).__name__.lower()}_{phase.value}"
@@ -143,6 +178,38 @@ class Body(ABC):
         """The place of a step in an array of steps."""
         return f"{base} + {product(slot, self.units(shape))}"
 
+    def rows_at(self, base: str, slot: str, shape: Shape) -> str:
+        """The same, of the rows of the batch that are computed in the loop over time."""
+        lead, batch = self.dialect.lead, self.local["batch"]
+        if lead == "0":
+            return f"{base} + {product(slot, self.units(shape))}"
+        rows = lead if slot == "0" else f"({product(slot, batch)} + {lead})"
+        return f"{base} + {product(rows, count_text(shape))}"
+
+    def declare_step(
+        self, name: str, base: str, slot: str, shape: Shape, const: bool = False
+    ) -> None:
+        """Declare `{name}_t`, the pointer to a step's values."""
+        kind = "const real" if const else "real"
+        self.inner.add(f"{name}_t", f"{kind} *const {name}_t = {self.rows_at(base, slot, shape)};")
+
+    def declare_local(self, name: str, shape: Shape, batched: bool) -> None:
+        """Declare `{name}_t`, the pointer to values that take the place of the last step's."""
+        local = self.local
+        place = f"{local['memory']} + {local['layout']}.{name}"
+        if batched:
+            place = self.rows_at(place, "0", shape).removesuffix(" + 0")
+        self.outer.add(f"{name}_t", f"real *const {name}_t = {place};")
+
+    def declare_chunk(
+        self, array: str, base: str, slot: str, shape: Shape, const: bool = True
+    ) -> str:
+        """Declare the pointer to the rows of a chunk of an array; returns its name."""
+        name = self.module.interface.chunk_of(array)
+        kind = "const real" if const else "real"
+        self.middle.add(name, f"{kind} *const {name} = {self.at(base, slot, shape)};")
+        return name
+
     def copy(self, shape: Shape, target: str, source: str, *, repeat: bool = False) -> list[str]:
         """A copy of the rows of one step; with `repeat`, of one row to all."""
         count = count_text(shape)
@@ -150,8 +217,11 @@ class Body(ABC):
         return self.dialect.call("copy", args)
 
     def param_pointers(self) -> None:
-        """Declare sizes, constants and parameters."""
+        """Declare what is given, sizes, constants and parameters."""
         local = self.local
+        arguments = self.dialect.arguments(self.module.interface.prefix)
+        for name, line in arguments.items():
+            self.outer.add(name, line)
         for name in (local["steps"], local["batch"], *self.module.interface.size_names):
             self.outer.add(name, f"const size_t {name} = {local['sizes']}->{name};")
         for constant in self.plan.constants:
@@ -167,6 +237,8 @@ class Body(ABC):
             self.outer.add(
                 item.name, f"const real *const {item.name} = {local['inputs']}->{item.name};"
             )
+        for name, line in self.dialect.prelude().items():
+            self.outer.add(name, line)
 
 
 def state_of(plan_states: Iterable[State], equations: dict[str, Equation]) -> dict[str, State]:
@@ -193,6 +265,18 @@ def block(head: str, lines: list[str]) -> list[str]:
 
 def condition(test: str, lines: list[str]) -> list[str]:
     """`if` with brackets where there are more statements than one."""
+    return braced(f"if ({test})", lines)
+
+
+def otherwise(given: list[str], lines: list[str]) -> list[str]:
+    """What `condition` gave, and what rules else."""
+    if given[-1] == "}":
+        return [*given[:-1], "} else {", *indented(lines), "}"]
+    return [*given, *braced("else", lines)]
+
+
+def braced(head: str, lines: list[str]) -> list[str]:
+    """A head and what it rules, in brackets where there are more statements than one."""
     if len(lines) == 1:
-        return [f"if ({test})", *indented(lines)]
-    return block(f"if ({test})", lines)
+        return [head, *indented(lines)]
+    return block(head, lines)

@@ -28,7 +28,7 @@ class _Group:
         self.index = place.names.index(len(self.shape))
         names, self.shapes = place.names, dict[str, str]()
         loop = Loop(names.row, self.index, self.shape, self.batched, names.at)
-        self.units = Units(self._array, self._scalar, place.optional, loop)
+        self.units = Units(self._array, self._scalar, place.optional, loop, place.calls)
 
     def _scalar(self, ref: Ref) -> str | None:
         return ref.name if ref.kind == "var" and ref.name in self.local else None
@@ -46,7 +46,7 @@ class _Group:
         if not self.statements[0].is_loop:
             (statement,) = self.statements
             return self._alone(statement)
-        alone = len(self.statements) == 1 or not self.place.fuse_copies
+        alone = len(self.statements) == 1 or not self.place.step
         copies = [self._copies(s) for s in self.statements] if alone else [None]
         if all(copy is not None for copy in copies):
             return [call for copy in copies for call in copy or ()]
@@ -87,7 +87,8 @@ class _Group:
         written = [target.array for s in self.statements for target in s.targets]
         rows = self.place.rows if self.batched else None
         written = list(dict.fromkeys(written))
-        return Kernel(rows, self.shape, lines, written, self.shapes, **more)  # type: ignore[arg-type]
+        by_rows = rows is not None and not self.place.step
+        return Kernel(rows, self.shape, lines, written, self.shapes, by_rows=by_rows, **more)  # type: ignore[arg-type]
 
     # --- Copies -----------------------------------------------------------------------------
 
@@ -162,8 +163,8 @@ class _Group:
             left = (b.pointer, row_stride, b.strides[0])
             right = (a.pointer, a.strides[1], a.strides[0])
             if statement.after:
-                return Call("gemm_add", (rows, n, k, target, *left, *right))
-            return Call("gemm", (rows, n, k, target, bias, *left, *right))
+                return Call("gemm_add", (rows, n, k, target, *left, *right), value.batched)
+            return Call("gemm", (rows, n, k, target, bias, *left, *right), value.batched)
         if value.batched:
             return None
         columns = dim_text(value.shape[1])
@@ -183,6 +184,8 @@ class _Group:
         m, n = map(dim_text, outer.shape)
         left = (u.pointer, u.strides[0], u.row_stride)
         right = (v.pointer, v.row_stride, v.strides[0])
+        if self.place.accumulate:
+            return Call("gemm_add", (m, n, self.place.rows, target, *left, *right))
         return Call("gemm", (m, n, self.place.rows, target, "NULL", *left, *right))
 
     def _row_sum(self, value: Apply, target: str) -> Call | None:
@@ -193,7 +196,7 @@ class _Group:
         if view is None or (value.rank == 2 and not view.whole):
             return None
         args = (self.place.rows, count_text(value.shape), target, view.pointer, view.row_stride)
-        return Call("sum_rows", (*args, "0"))
+        return Call("sum_rows", (*args, str(int(self.place.accumulate))))
 
     def _reduction(self, statement: Statement, value: Apply) -> Kernel:
         """Sums and maxima of views: one unit of the result after the other."""
@@ -213,7 +216,7 @@ class _Group:
         total = names.total
         if statement.bias is not None:
             total += f" + {self.units.value(statement.bias, self.index).text}"
-        if statement.after:
+        if statement.after or (value.op == "batch_sum" and self.place.accumulate):
             total += f" + {self._element(statement.targets[0])}"
         lines = [*_comment(statement), *self._stores(statement, total)]
         return self._kernel(lines, terms=bounds, term=term, maximum=value.op == "amax", along=along)

@@ -14,6 +14,7 @@ sizes constants params inputs initial outputs last workspace workspace_bytes tra
 grad_outputs grad_last grad_params grad_inputs grad_initial
 steps batch rows chunk first end t slot before after newest memory layout queue status
 no_states nowhere defaults no_params no_inputs most placed outside bytes cublas
+team mates alone lead own call given
 """
 
 
@@ -34,14 +35,20 @@ class Interface:
         self._taken |= {name + "_t" for name in self._taken}
         self._taken |= {"input_size", "hidden_size", "real"}
         self.size_names = _size_names(program)
-        words = ("row", "unit", "column", "at", "term", "term_2", "total")
+        words = ("row", "unit", "column", "at", "term", "term_2", "total", "from", "to", "crew")
         self.names = Names(*map(self.fresh, words))
         self.local = {word: self.fresh(word) for word in _LOCALS.split()}
-        self.row_counts = (self.local["rows"], self.local["batch"])
-        # The rows of a chunk of an input, and where a state's new value goes that no equation of
+        self.row_counts = (self.local["rows"], self.local["batch"], self.local["own"])
+        # The rows of a chunk of an array, and where a state's new value goes that no equation of
         # the loop computes.
-        self.chunk_of = {i.name: self.fresh(f"{i.name}_rows") for i in plan.inputs}
+        self._chunks: dict[str, str] = {}
         self.next_of = {s.name: self.fresh(f"{s.name}_next") for s in plan.states}
+
+    def chunk_of(self, array: str) -> str:
+        """The name of a chunk's rows of an array."""
+        if array not in self._chunks:
+            self._chunks[array] = self.fresh(f"{array}_rows")
+        return self._chunks[array]
 
     def fresh(self, word: str) -> str:
         """A name like `word` that nothing else has."""

@@ -32,7 +32,7 @@ class Kernels:
         self.functions: list[Function] = []
         self.numbers: dict[str, int] = {}
 
-    def start(self, made: list[Task], stem: str, title: str) -> list[str]:
+    def start(self, made: list[Task], stem: str, title: str, *, step: bool) -> list[str]:
         """The statements that run tasks; their kernels become functions."""
         lines: list[str] = []
         for task in made:
@@ -41,7 +41,7 @@ class Kernels:
                 number = self.numbers[stem] = self.numbers.get(stem, 0) + 1
                 task.name = f"{stem}_{number}" if number > 1 else stem
                 arguments = self._add(task, title)
-            lines += self.dialect.run(task, arguments)
+            lines += self.dialect.run(task, arguments, step=step)
         return lines
 
     def _add(self, kernel: Kernel, title: str) -> list[str]:

@@ -11,7 +11,7 @@ from gatec.backends.c_family.backward import Backward
 from gatec.backends.c_family.dialect import Dialect
 from gatec.backends.c_family.forward import Forward
 from gatec.backends.c_family.function import Module
-from gatec.backends.c_family.indices import dim_text
+from gatec.backends.c_family.indices import count_text, dim_text, product
 from gatec.backends.c_family.interface import (
     Interface,
     largest_factor,
@@ -26,19 +26,29 @@ from gatec.expr import Ref, Shape
 from gatec.ir import Initial, Program
 from gatec.passes.common import refs
 
-# Helpers of the templates, each with those that it calls.
+# Helpers of the templates, each with all that they call.
+_SERIES = ("exp_series", "clamp", "choice")
 _HELPERS = {
-    "gemm": ("gemm_add", "copy"),
-    "gemm_add": (),
+    "gemm": ("gemm_add", "copy", "pack", "tile"),
+    "gemm_add": ("pack", "tile"),
+    "product": ("product_add", "tile"),
+    "product_add": ("tile",),
+    "pack": ("tile",),
     "sum_rows": ("block_sum",),
     "copy": (),
     "fill": (),
     "or_zero": (),
-    "sigmoid": (),
-    "softplus": (),
-    "sign": (),
-    "max": (),
-    "min": (),
+    "choice": (),
+    "exp": _SERIES,
+    "expm1": _SERIES,
+    "sigmoid": ("exp", *_SERIES),
+    "tanh": _SERIES,
+    "softplus": ("log1p", "log", "exp", *_SERIES),
+    "log": ("clamp", "choice"),
+    "log1p": ("log", "clamp", "choice"),
+    "sign": ("choice",),
+    "max": ("choice",),
+    "min": ("choice",),
     "block_sum": (),
     "block_max": ("max",),
 }
@@ -90,9 +100,18 @@ def files(
         "forward": forward,
         "backward": backward,
         "helpers": helpers,
+        "effort": _effort(program, module),
         "called": words([*forward, *backward]),
     }
     return {name: render(template, **values), f"{stem}.h": header(program, interface)}
+
+
+def _effort(program: Program, module: Module) -> list[str]:
+    """Multiplications for one row and step, as terms on lines; a unit counts for some tens."""
+    products = [product(n, k) for n, k in module.products]
+    units = [product("50", count_text(state.shape)) for state in program.plan.states]
+    terms = list(dict.fromkeys([*products, *units])) or ["1"]
+    return wrapped([f"const double each = {' + '.join(terms)};"], 1)
 
 
 def _kept(program: Program) -> frozenset[str]:

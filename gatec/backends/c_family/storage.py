@@ -1,8 +1,8 @@
 """The workspace: every array between and inside the calls, and the pointers to them.
 
-`train` keeps the values of all steps for the backward pass; without it, what a step computes
-takes the place of the last one, and values of the inputs alone are computed for a chunk of steps
-at a time, so that memory does not grow with the sequence.
+`train` keeps the values of all steps that the backward pass reads. All other memory does not grow
+with the sequence: what a step computes takes the place of the last one, and what waits for no state
+is computed for a chunk of steps at a time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from gatec.backends.c_family.indices import count_text
-from gatec.backends.c_family.lines import words
+from gatec.backends.c_family.lines import bare, words
 from gatec.expr import Shape
 
 
@@ -20,22 +19,26 @@ class Slots(Enum):
     """How many values of its shape an array holds; `{0}` is a local name."""
 
     ONE = "1"
-    CHUNK = "{chunk}"  # of the inputs alone: a chunk of steps, all where the call is to train
+    CHUNK = "{chunk}"  # of a chunk of steps
     KEPT = "{train} ? {steps} : 1"  # of a step, read on the way back
+    KEPT_CHUNK = "{train} ? {steps} : {chunk}"  # of a chunk of steps, read on the way back
     STATES = "{train} ? {steps} + 1 : 2"  # before every step and after the last one
-    STEPS = "{steps}"  # backward: of all steps
     PAIR = "2"  # backward: what a step receives and what it sends
 
 
 @dataclass(frozen=True)
 class Array:
-    """An array of the workspace; `backward` where only the way back uses it."""
+    """An array of the workspace; `backward` where only the way back uses it.
+
+    `units` are the two factors of what it holds for a slot and a row.
+    """
 
     name: str
     slots: Slots
-    shape: Shape
+    units: tuple[str, str]
     batched: bool
     backward: bool
+    shape: Shape = ()
 
 
 class Storage:
@@ -48,7 +51,14 @@ class Storage:
     def reserve(
         self, name: str, slots: Slots, shape: Shape, batched: bool, backward: bool = False
     ) -> None:
-        self.arrays.setdefault(name, Array(name, slots, shape, batched, backward))
+        units = [*map(str, shape), "1", "1"]
+        array = Array(name, slots, (units[0], units[1]), batched, backward, shape)
+        self.arrays.setdefault(name, array)
+
+    def reserve_packed(self, name: str, n: str, k: str, backward: bool) -> None:
+        """Room for a matrix in panels of so many columns and terms."""
+        units = (f"gatec_padded({bare(n)})", bare(k))
+        self.arrays.setdefault(name, Array(name, Slots.ONE, units, False, backward))
 
     def pointer(self, name: str) -> str:
         """The declaration of a pointer to an array."""
@@ -66,10 +76,9 @@ class Storage:
     def _take(self, array: Array) -> str:
         slots = array.slots.value.format_map(self.local)
         rows = self.local["batch"] if array.batched else "1"
-        units = [*map(str, array.shape), "1", "1"]
         place = f"{self.local['layout']}->{array.name}"
         total = self.local["placed"]
-        return f"{place} = gatec_take(&{total}, {slots}, {rows}, {units[0]}, {units[1]});"
+        return f"{place} = gatec_take(&{total}, {slots}, {rows}, {', '.join(array.units)});"
 
 
 class Scope:
@@ -90,9 +99,3 @@ class Scope:
                 kept.append(line)
                 used |= words([line])
         return kept[::-1]
-
-
-def block_text(local: Mapping[str, str], shape: Shape) -> str:
-    """The number of units of one step."""
-    count = count_text(shape)
-    return local["batch"] if count == "1" else f"{local['batch']} * {count}"

@@ -6,7 +6,7 @@ sums over rows are calls of the helpers that each target's template holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gatec.backends.c_family.indices import Index
@@ -24,6 +24,9 @@ class Names:
     term: str
     term_2: str
     total: str
+    first: str
+    end: str
+    team: str
 
     def index(self, rank: int) -> tuple[Index, ...]:
         return tuple(map(Index, (self.unit, self.column)[:rank]))
@@ -46,15 +49,21 @@ class Kernel:
     maximum: bool = False
     # Whether neighbouring terms lie beside each other in memory (and not neighbouring units).
     along: bool = False
+    # Whether threads that share the work share the rows, rather than the units.
+    by_rows: bool = False
     name: str = ""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A helper of the template, called with arguments."""
+    """A helper of the template, called with arguments.
+
+    `fixed` says of a product that its right operand is the same for all rows of a sequence.
+    """
 
     helper: str
     args: tuple[str, ...]
+    fixed: bool = False
 
 
 Task = Kernel | Call
@@ -64,7 +73,8 @@ Task = Kernel | Call
 class Place:
     """Where statements are computed: what arrays are called there and how many rows there are.
 
-    `optional` says which parameters may be absent; `lead` is the batch of arrays in words.
+    `optional` says which parameters may be absent; `lead` is the batch of arrays in words;
+    `calls` are the target's own spellings of operators.
     """
 
     array: Callable[[Ref], str]
@@ -72,5 +82,8 @@ class Place:
     rows: str
     lead: str
     names: Names
-    # Whether copies that can share a loop do: in the time loop a launch costs more than a copy.
-    fuse_copies: bool = False
+    # Whether this is inside of the loop over time.
+    step: bool = False
+    # Whether sums over rows are added to what is there: those of a chunk of all rows.
+    accumulate: bool = False
+    calls: Mapping[str, str] = field(default_factory=dict)
