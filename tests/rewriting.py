@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from smallcells import VECTOR, X, finished, is_op, nodes_of, uses
+from smallcells import VECTOR, X, count, finished, is_op, nodes_of, uses
 
 from gatec.expr import (
     HIDDEN,
@@ -427,14 +427,18 @@ class Rewriter:
         return None
 
     def joined(self, cell: Cell) -> Cell | None:
-        """U h + V x as W [h; x]."""
+        """U h + V x as W [h; x].
+
+        Of parameters that are read there alone: others would come to be two of them, and the cell
+        a more general one.
+        """
 
         def own(term: Expr) -> bool:
             return (
                 is_op(term, "matvec")
                 and isinstance(term.children[0], Ref)
                 and term.children[0].kind == "param"
-                and len(uses(cell, term.children[0].name)) == 1
+                and count(cell, term.children[0]) == 1
             )
 
         def rule(node: Expr) -> Expr | None:

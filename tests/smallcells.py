@@ -215,5 +215,16 @@ def uses(cell: Cell, name: str) -> list[Expr]:
     return found
 
 
+def count(cell: Cell, node: Expr) -> int:
+    """How often a node stands in the equations, as they are written out."""
+    stack = [equation.value for equation in cell.equations]
+    found = 0
+    while stack:
+        inner = stack.pop()
+        found += inner == node
+        stack.extend(inner.children)
+    return found
+
+
 def is_op(expr: Expr, *ops: str) -> bool:
     return isinstance(expr, Apply) and expr.op in ops

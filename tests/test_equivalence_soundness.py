@@ -10,8 +10,6 @@ from soundness import SIZES, claimed, equal_pair, holds, mutant_pair, run, sized
 from gatec.equivalence.prepare import prepared
 
 PARTS, SIZE = 8, 250
-# Equal pairs that are not proved yet, and why. One that is proved has to leave this list.
-NOT_YET = {1400: "tanh as exponentials of a state that a rectifier drives, turned around"}
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -19,9 +17,6 @@ def test_rewritten_cells_come_out_equal(part):
     for seed in range(part * SIZE, (part + 1) * SIZE):
         one, other, done = equal_pair(seed)
         proofs = claimed(one, other)
-        if seed in NOT_YET:
-            assert proofs is None, f"pair {seed} is proved now: take it off the list"
-            continue
         assert proofs is not None, f"pair {seed} ({one.name}: {', '.join(done)}) is not proved"
         if seed % 10 == 0:
             assert all(holds(proof, seed) for proof in proofs), f"pair {seed}"

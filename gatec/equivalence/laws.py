@@ -225,20 +225,29 @@ def _sign(node: Apply, polynomial: Normal) -> Rewrite:
     return "sign", indicator(arg) - indicator(-arg)
 
 
-def _chosen_inside(node: Apply, arg: Expr, polynomial: Normal) -> Rewrite:
-    """A function of a value with choices in it, as a choice between two values."""
+def _chosen_inside(
+    node: Apply, arg: Expr, polynomial: Normal, *, to_number: bool = False
+) -> Rewrite:
+    """A function of a value with choices in it, as a choice between two values.
+
+    With `to_number` only where one of them is the function of a number.
+    """
     poly = polynomial(arg)
-    choice = next((atom for atom in poly.atoms() if is_choice(atom)), None)
-    if choice is None or any(power != 1 for m in poly.terms for a, power in m if a == choice):
-        return None
-    off = Poly({m: c for m, c in poly.terms.items() if all(a != choice for a, _ in m)})
-    extra = {
-        tuple(item for item in m if item[0] != choice): c
-        for m, c in poly.terms.items()
-        if any(a == choice for a, _ in m)
-    }
-    on = _with(node, arg, (off + Poly(extra)).expr(arg.shape))
-    return "choice inside", choice * on + (ONE - choice) * _with(node, arg, off.expr(arg.shape))
+    for choice in filter(is_choice, poly.atoms()):
+        if any(power != 1 for m in poly.terms for a, power in m if a == choice):
+            continue
+        off = Poly({m: c for m, c in poly.terms.items() if all(a != choice for a, _ in m)})
+        extra = {
+            tuple(item for item in m if item[0] != choice): c
+            for m, c in poly.terms.items()
+            if any(a == choice for a, _ in m)
+        }
+        on = off + Poly(extra)
+        if to_number and on.constant is None and off.constant is None:
+            continue
+        chosen, other = (_with(node, arg, value.expr(arg.shape)) for value in (on, off))
+        return "choice inside", choice * chosen + (ONE - choice) * other
+    return None
 
 
 def _with(node: Expr, old: Expr, new: Expr) -> Expr:
@@ -364,7 +373,7 @@ def _expm1(node: Apply, polynomial: Normal) -> Rewrite:
 
 def _exp(node: Apply, polynomial: Normal) -> Rewrite:
     (arg,) = node.args
-    inside = _chosen_inside(node, arg, polynomial)
+    inside = _chosen_inside(node, arg, polynomial, to_number=True)
     if inside is not None:
         return inside
     poly = polynomial(arg)
