@@ -514,6 +514,24 @@ static inline void gatec_product_add(
     gatec_product_from(team, m, n, k, c, c, n, a, a_row, a_column, panels);
 }
 
+/* a (m, k) in tiles of GATEC_HEIGHT rows, the rows of a column beside each other. */
+static void gatec_pack_rows(
+    size_t m, size_t k, real *tiles, const real *a, size_t a_row, size_t a_column)
+{
+    if (a_row == 1)
+        for (size_t p = 0; p < k; p++)
+            for (size_t i = 0; i < m; i += GATEC_HEIGHT) {
+                const size_t height = m - i < GATEC_HEIGHT ? m - i : GATEC_HEIGHT;
+                for (size_t lane = 0; lane < height; lane++)
+                    tiles[i * k + p * GATEC_HEIGHT + lane] = a[p * a_column + i + lane];
+            }
+    else
+        for (size_t i = 0; i < m; i++)
+            for (size_t p = 0; p < k; p++)
+                tiles[(i - i % GATEC_HEIGHT) * k + p * GATEC_HEIGHT + i % GATEC_HEIGHT] =
+                    a[i * a_row + p * a_column];
+}
+
 /*
  * c (m, n) += a (m, k) b (k, n). Operands have a stride for each axis, c is contiguous. Parts of
  * both are brought into the order of tiles. Parts of a sum are summed for themselves, so that
@@ -531,12 +549,8 @@ static void gatec_gemm_add(
         for (size_t top = first; top < last; top += GATEC_TALL) {
             const size_t depth = k - p < GATEC_DEPTH ? k - p : GATEC_DEPTH;
             const size_t bottom = last - top < GATEC_TALL ? last : top + GATEC_TALL;
-            for (size_t i = top; i < bottom; i++) {
-                const size_t at = i - top, lane = at % GATEC_HEIGHT;
-                real *const row = left + (at - lane) * depth + lane;
-                for (size_t q = 0; q < depth; q++)
-                    row[q * GATEC_HEIGHT] = a[i * a_row + (p + q) * a_column];
-            }
+            gatec_pack_rows(
+                bottom - top, depth, left, a + top * a_row + p * a_column, a_row, a_column);
             for (size_t j = 0; j < n; j += GATEC_WIDTH) {
                 const size_t width = n - j < GATEC_WIDTH ? n - j : GATEC_WIDTH;
                 gatec_pack(
