@@ -54,7 +54,7 @@ LAWS = {
     "sign of a negative": "[-u > 0] = 1 - [u > 0] - [u = 0]",
     "sign of exponentials": "[exp(u) - exp(v) > 0] = [u - v > 0], exp(u) = exp(v) is u - v = 0",
     "choice inside": "f(u + c v) = c f(u + v) + (1 - c) f(u), where c is 0 or 1, "
-    "for exponentials and indicators",
+    "for exponentials, sigmoids, softplus, indicators and one over a sum",
     "softplus": "softplus(-u) = softplus(u) - u",
     "logarithm": "log(exp(u)) = u, log(exp(u) + exp(v)) = v + softplus(u - v), "
     "log(sigmoid(u)) = u - softplus(u), log1p(u) = log(1 + u)",
@@ -151,6 +151,9 @@ def _tanh(node: Apply, polynomial: Normal) -> Rewrite:
 
 def _sigmoid(node: Apply, polynomial: Normal) -> Rewrite:
     (arg,) = node.args
+    inside = _chosen_inside(node, arg, polynomial)
+    if inside is not None:
+        return inside
     if _leading(polynomial(arg)) < 0:
         return "complement", ONE - Apply("sigmoid", (-arg,))
     return None
@@ -304,6 +307,9 @@ def _compared(poly: Poly) -> Expr | None:
 
 def _softplus(node: Apply, polynomial: Normal) -> Rewrite:
     (arg,) = node.args
+    inside = _chosen_inside(node, arg, polynomial)
+    if inside is not None:
+        return inside
     if _leading(polynomial(arg)) < 0:
         return "softplus", Apply("softplus", (-arg,)) + arg
     return None
@@ -373,7 +379,7 @@ def _expm1(node: Apply, polynomial: Normal) -> Rewrite:
 
 def _exp(node: Apply, polynomial: Normal) -> Rewrite:
     (arg,) = node.args
-    inside = _chosen_inside(node, arg, polynomial, to_number=True)
+    inside = _chosen_inside(node, arg, polynomial)
     if inside is not None:
         return inside
     poly = polynomial(arg)

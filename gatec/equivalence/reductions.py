@@ -58,7 +58,7 @@ def reduced(monomial: Monomial) -> tuple[str, Expr, Expr] | None:
     """The law about a product of atoms, the product, and what it is by the law; or None."""
     if not monomial or (len(monomial) == 1 and monomial[0][1] == 1):
         return None
-    for law in (_exponentials, _idempotent, _signs, _root, _logistic, _gate, _fraction, _zero):
+    for law in _LAWS:
         found = law(monomial)
         if found is not None:
             name, after = found
@@ -177,6 +177,66 @@ def _number_times(term: Expr) -> tuple[Fraction, Expr]:
     if _is(term, "mul") and isinstance(term.children[0], Const):
         return term.children[0].value, _product(list(term.children[1:]))
     return Fraction(1), term
+
+
+_POSITIVE = frozenset({"exp", "sigmoid", "softplus"})
+
+
+def _chosen(monomial: Monomial) -> tuple[str, Expr] | None:
+    """One over a sum with a choice in it, as a choice between two quotients.
+
+    Only where neither can be a division by 0: one over a sum is 1 / (1 + [u > 0] u), too.
+    """
+    for index, (atom, power) in enumerate(monomial):
+        if power >= 0:
+            continue
+        for choice in dict.fromkeys(f for term in _terms(atom) for f in _factors_of(term)):
+            if not is_choice(choice):
+                continue
+            on, off = (_where(atom, choice, holds) for holds in (True, False))
+            if not (_is_positive(on) and _is_positive(off)):
+                continue
+            rest = monomial[:index] + monomial[index + 1 :]
+            one, other = (_product([_one_over(value, atom.shape)] * -power) for value in (on, off))
+            value = choice * one + (ONE - choice) * other
+            return "choice inside", _product([*_factors(rest), value])
+    return None
+
+
+def _factors_of(term: Expr) -> tuple[Expr, ...]:
+    """The factors of a term of a normal form, its number left out."""
+    _, rest = _number_times(term)
+    return rest.children if _is(rest, "mul") else (rest,)
+
+
+def _where(atom: Expr, choice: Expr, holds: bool) -> dict[Expr, Fraction]:
+    """The terms of a sum, each with its number, where a choice holds or does not."""
+    made: dict[Expr, Fraction] = {}
+    for term in _terms(atom):
+        number, _ = _number_times(term)
+        factors = _factors_of(term)
+        if choice in factors and not holds:
+            continue
+        rest = _product([factor for factor in factors if factor != choice])
+        made[rest] = made.get(rest, Fraction(0)) + number
+    return {rest: number for rest, number in made.items() if number}
+
+
+def _is_positive(terms: dict[Expr, Fraction]) -> bool:
+    """Whether a sum is made of positive numbers and functions that are positive everywhere."""
+    return bool(terms) and all(
+        number > 0
+        and all(f == ONE or (isinstance(f, Apply) and f.op in _POSITIVE) for f in _factors_of(term))
+        for term, number in terms.items()
+    )
+
+
+def _one_over(terms: dict[Expr, Fraction], shape: Shape) -> Expr:
+    parts = [
+        term if number == 1 else call("mul", Const(number), term) for term, number in terms.items()
+    ]
+    whole = call("add", *parts) if parts[1:] else parts[0]
+    return Apply("div", (ONE, _spread(whole, shape)))
 
 
 def _logistic(monomial: Monomial) -> tuple[str, Expr] | None:
@@ -325,5 +385,17 @@ def _with_term(atom: Expr, term: Expr, instead: Expr) -> Expr | None:
         return None if inner is None else Apply("where", (inner, *atom.args[1:]))
     return Apply(atom.op, tuple(args)) if changed else None
 
+
+_LAWS = (
+    _exponentials,
+    _idempotent,
+    _signs,
+    _root,
+    _chosen,
+    _logistic,
+    _gate,
+    _fraction,
+    _zero,
+)
 
 __all__ = ["indicated", "indicator", "is_choice", "is_zero", "reduced"]

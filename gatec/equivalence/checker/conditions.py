@@ -24,6 +24,8 @@ from gatec.ops import OPS
 # What is asked of a value: ("not zero" | "not negative" | "positive", value), or a real power.
 Condition = tuple[str, Frozen] | tuple[str, Frozen, Frozen]
 
+_NEVER_ZERO = frozenset({"exp", "sigmoid", "softplus", "size"})  # but positive
+
 
 class Conditions:
     """The conditions of one side of a proof. `normal` gives values, rewritten by its steps."""
@@ -41,13 +43,23 @@ class Conditions:
         found: set[Condition] = set()
         for node in nodes:
             for kind, value in _partial(node):
-                holds = _holds(kind, value, self.bounds)
+                holds = _holds(kind, value, self.bounds) or self._is_positive(kind, value)
                 conditions = self._conditions(kind, value)
                 if holds:
                     self.proved |= conditions
                 else:
                     found |= conditions
         return found
+
+    def _is_positive(self, kind: str, value: Expr) -> bool:
+        """Whether a value is a sum of positive terms once it is multiplied out and collected."""
+        if kind not in ("not zero", "positive", "not negative"):
+            return False
+        made = self.algebra.value(value)
+        return bool(made) and all(
+            count > 0 and all(self.algebra.atoms[atom].op in _NEVER_ZERO for atom, _ in term)
+            for term, count in made.items()
+        )
 
     def _conditions(self, kind: str, value: Expr) -> set[Condition]:
         if kind == "power":
@@ -60,9 +72,6 @@ class Conditions:
         if kind == "not zero":
             return not_zero(made, self.algebra)
         return {(kind, frozen(_unit(made)))}
-
-
-_NEVER_ZERO = frozenset({"exp", "sigmoid", "softplus", "size"})
 
 
 def not_zero(value: Sum, algebra: Algebra) -> set[Condition]:

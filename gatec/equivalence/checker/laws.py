@@ -72,11 +72,7 @@ class Laws:
         return meaning is not None and self._equal(meaning(*before.args), after)
 
     def share_of_a_sum(self, before: Expr, after: Expr) -> bool:
-        divided = any(
-            self.algebra.atoms[atom].op == "whole" and exponent < 0
-            for atom, exponent in self._powers(before)
-        )
-        return divided and self._equal(before, after)
+        return self._divided(before) and self._equal(before, after)
 
     def root(self, before: Expr, after: Expr) -> bool:
         """sqrt(u^2) = |u|, u^(1/2) = sqrt(u)."""
@@ -283,7 +279,15 @@ class Laws:
         return thawed(meaning.args[0]) if meaning.op == "exp" else None
 
     def choice_inside(self, before: Expr, after: Expr) -> bool:
-        return _is_op(before, "exp", "where") and self._by_indicators(before, after)
+        known = _is_op(before, "exp", "sigmoid", "softplus", "where")
+        return (known or self._divided(before)) and self._by_indicators(before, after)
+
+    def _divided(self, expr: Expr) -> bool:
+        """Whether a value is divided by a sum."""
+        return any(
+            self.algebra.atoms[atom].op == "whole" and exponent < 0
+            for atom, exponent in self._powers(expr)
+        )
 
     def indicator_squared(self, before: Expr, after: Expr) -> bool:
         squared = any(

@@ -139,6 +139,10 @@ class Cases:
     def _atom(self, atom: int, place: Place, known: dict[int, Sum | None]) -> Sum | None:
         """What an atom is at a place; None where it stays as it is."""
         made = self.algebra.atoms[atom]
+        if made.op == "whole":
+            inner = thawed(made.args[0])
+            there = self._there(inner, place, known)
+            return there if there != inner else None
         if made.op not in OPS or OPS[made.op].kind is not Kind.POINTWISE:
             return None
         raw = [thawed(arg) for arg in made.args]
@@ -270,7 +274,8 @@ def signs_in(algebra: Algebra, value: Sum) -> Iterator[Sum]:
             if frozenset(about.items()) not in found:
                 found.add(frozenset(about.items()))
                 yield about
-        if made.op in OPS and OPS[made.op].kind is Kind.POINTWISE:
+        pointwise = made.op in OPS and OPS[made.op].kind is Kind.POINTWISE
+        if pointwise or made.op == "whole":
             stack.extend(inner for arg in made.args for term, _ in arg for inner, _ in term)
 
 
