@@ -21,7 +21,7 @@ from gatec.equivalence.laws import LAWS
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.steps import Step
-from gatec.expr import Apply, Const, Dim, Expr, Ref, Slice, rewrite
+from gatec.expr import HIDDEN, Apply, Const, Dim, Expr, Ref, Slice, rewrite
 from gatec.ir import Cell, Equation, Input, Param, State
 
 COUNT = 2_500
@@ -212,6 +212,32 @@ def test_the_checker_refuses_steps_that_are_false(samples):
                 assert np.allclose(one[both], two[both], rtol=1e-8), (sample.seed, step, after)
     assert tried > 2000
     assert refused > 0.9 * tried
+
+
+A, S = (Ref("param", name, (HIDDEN, HIDDEN)) for name in "AS")
+U, W = (Ref("param", name, (HIDDEN,)) for name in "uw")
+TURNED_FUNCTIONS = [
+    A.apply("sigmoid"),
+    (-S).apply("exp"),
+    S * A.apply("tanh"),
+    A.apply("transpose").apply("sin") * S,
+    A / (1 + S.apply("exp")),
+    Apply("matmul", (A, S)).apply("tanh"),
+    (A + S.apply("transpose")).apply("sigmoid"),
+]
+
+
+@pytest.mark.parametrize("matrix", TURNED_FUNCTIONS)
+def test_products_with_functions_of_matrices_are_turned(matrix):
+    """(u w^T) f(A) = u (f(A)^T w)^T, and f(A)^T = f(A^T)."""
+    laws = Laws(Algebra())
+    product = Apply("matmul", (Apply("outer", (U, W)), matrix))
+    normaliser = Normaliser(())
+    normaliser.poly(product)
+    for step in normaliser.steps.values():
+        assert laws.holds(step.law, step.before, step.after), step
+    untouched = Apply("outer", (U, Apply("matvec", (matrix, W))))
+    assert not laws.holds("outer product", product, untouched)
 
 
 def test_an_unknown_law_is_no_law():

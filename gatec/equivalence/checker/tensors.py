@@ -8,11 +8,10 @@ is no product, sum or transposition is a factor as a whole.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from fractions import Fraction
 
+from gatec.equivalence.checker import layout
 from gatec.equivalence.checker.algebra import (
     Algebra,
     Sum,
@@ -20,26 +19,22 @@ from gatec.equivalence.checker.algebra import (
     joined,
     whole_number,
 )
+from gatec.equivalence.checker.indices import (
+    COLUMN,
+    ROW,
+    SWAPPED,
+    Factor,
+    Product,
+    Tensor,
+    numbered,
+    renamed,
+    shifted,
+)
 from gatec.equivalence.checker.refusal import Refused
 from gatec.expr import Apply, Broadcast, Dim, Expr
+from gatec.ops import OPS, Kind
 
 LARGEST = 20_000
-ROW, COLUMN = -1, -2  # the indices of the result; those that are summed over count from 0
-
-# An atom, its power, its indices.
-Factor = tuple[int, int, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class Product:
-    """A term: scalars, factors with indices, and the ranges of the indices summed over."""
-
-    scalars: Term
-    factors: tuple[Factor, ...]
-    ranges: tuple[Dim, ...]
-
-
-Tensor = dict[Product, Fraction]
 
 
 class Tensors:
@@ -81,43 +76,61 @@ class Tensors:
                     made = self._contracted(made, part)
                 return made
             case "div":
-                below = self.algebra.inverse(self.algebra.value(node.args[1]))
-                return self._contracted(parts[0], self._indexed(below))
+                return self._contracted(parts[0], self._oriented(node.args[1], -1))
             case "pow":
                 return self._power(node, parts[0])
             case "matvec":
                 return self._contracted(
-                    _renamed(parts[0], {COLUMN: 0}), _renamed(parts[1], {ROW: 0}), shapes[1][:1]
+                    renamed(parts[0], {COLUMN: 0}), renamed(parts[1], {ROW: 0}), shapes[1][:1]
                 )
             case "matmul":
                 return self._contracted(
-                    _renamed(parts[0], {COLUMN: 0}), _renamed(parts[1], {ROW: 0}), shapes[1][:1]
+                    renamed(parts[0], {COLUMN: 0}), renamed(parts[1], {ROW: 0}), shapes[1][:1]
                 )
             case "outer":
-                return self._contracted(parts[0], _renamed(parts[1], {ROW: COLUMN}))
+                return self._contracted(parts[0], renamed(parts[1], {ROW: COLUMN}))
             case "dot":
                 return self._contracted(
-                    _renamed(parts[0], {ROW: 0}), _renamed(parts[1], {ROW: 0}), shapes[0]
+                    renamed(parts[0], {ROW: 0}), renamed(parts[1], {ROW: 0}), shapes[0]
                 )
             case "sum":
                 names = dict(zip((ROW, COLUMN), range(len(shapes[0])), strict=False))
-                return self._contracted(_renamed(parts[0], names), _ONE, shapes[0])
+                return self._contracted(renamed(parts[0], names), _ONE, shapes[0])
             case _:
-                return self._contracted(_renamed(parts[0], {ROW: COLUMN, COLUMN: ROW}), _ONE)
+                return self._contracted(renamed(parts[0], SWAPPED), _ONE)
 
     def _power(self, node: Apply, base: Tensor) -> Tensor:
         exponent = whole_number(self.algebra.value(node.args[1]))
         if exponent is None:
-            return self._indexed(self.algebra.value(node))
+            return self._oriented(node)
         if exponent < 0:
-            base = self._indexed(self.algebra.inverse(self.algebra.value(node.args[0])))
+            base = self._oriented(node.args[0], -1)
         made = _ONE
         for _ in range(abs(exponent)):
             made = self._contracted(made, base)
         return made
 
     def _plain(self, node: Expr) -> Tensor:
-        return self._indexed(self.algebra.value(node))
+        pointwise = isinstance(node, Apply) and OPS[node.op].kind is Kind.POINTWISE
+        return self._oriented(node) if pointwise else self._indexed(self.algebra.value(node))
+
+    def _oriented(self, node: Expr, exponent: int = 1) -> Tensor:
+        """A function of a matrix, or one over a value, as a factor.
+
+        f(A)^T is f(A^T): one of the two stands for both, the one with the lower numbers.
+        """
+
+        def made(expr: Expr) -> Sum:
+            value = self.algebra.value(expr)
+            return value if exponent > 0 else self.algebra.inverse(value)
+
+        own = made(node)
+        if node.rank < 2:
+            return self._indexed(own)
+        turned = made(layout.turned(node))
+        if sorted(turned) >= sorted(own):
+            return self._indexed(own)
+        return self._contracted(renamed(self._indexed(turned), SWAPPED), _ONE)
 
     def _indexed(self, value: Sum) -> Tensor:
         """A sum of atoms, with the indices of the result at those that differ from unit to unit."""
@@ -142,7 +155,7 @@ class Tensors:
         for left, a in one.items():
             for right, b in other.items():
                 # Both number their own indices after the shared ones.
-                moved = _shifted(right.factors, shared, len(left.ranges))
+                moved = shifted(right.factors, shared, len(left.ranges))
                 key = (
                     joined(left.scalars, right.scalars),
                     (*left.factors, *moved),
@@ -168,7 +181,7 @@ class Tensors:
                         for term, c in outside.items()
                         for more, d in self.algebra.size(dim).items()
                     }
-            ordered, kept = _numbered(made, ranges)
+            ordered, kept = numbered(made, ranges)
             parts.append({Product(term, ordered, kept): c for term, c in outside.items()})
         return _plus(parts)
 
@@ -233,79 +246,3 @@ def _plus(parts: Iterable[Tensor]) -> Tensor:
     if len(total) > LARGEST:
         raise Refused("a sum has too many terms to be checked")
     return {product: count for product, count in total.items() if count}
-
-
-def _renamed(value: Tensor, names: dict[int, int]) -> Tensor:
-    """Indices of the result under other names; names from 0 on come before those summed over."""
-    room = sum(1 for name in names.values() if name >= 0)
-    made: Tensor = {}
-    for product, count in value.items():
-        factors = tuple(
-            (atom, power, tuple(names.get(i, i) if i < 0 else i + room for i in where))
-            for atom, power, where in product.factors
-        )
-        # The ranges of the names are given where they are summed over.
-        made[Product(product.scalars, factors, (Dim(),) * room + product.ranges)] = count
-    return made
-
-
-def _shifted(factors: tuple[Factor, ...], shared: int, taken: int) -> tuple[Factor, ...]:
-    """Indices summed over, after those that are taken; shared ones stay."""
-    by = max(taken - shared, 0)
-    if not by:
-        return factors
-    return tuple(
-        (atom, power, tuple(i + by if i >= shared else i for i in where))
-        for atom, power, where in factors
-    )
-
-
-def _numbered(
-    factors: list[Factor], ranges: tuple[Dim, ...]
-) -> tuple[tuple[Factor, ...], tuple[Dim, ...]]:
-    """The factors in order, the indices summed over numbered by what they stand at."""
-    used = sorted({i for _, _, where in factors for i in where if i >= 0})
-    if not used:
-        return tuple(sorted(factors)), ()
-    ranks = _ranks(used, lambda i: str(ranges[i]))
-    for _ in used:
-
-        def looks(index: int, ranks: dict[int, int] = ranks) -> object:
-            return ranks[index], sorted(
-                (atom, power, tuple(-9 if i == index else ranks.get(i, i) for i in where))
-                for atom, power, where in factors
-                if index in where
-            )
-
-        ranks = _ranks(used, looks)
-    groups = [
-        list(group)
-        for _, group in itertools.groupby(
-            sorted(used, key=ranks.__getitem__), key=ranks.__getitem__
-        )
-    ]
-    orders: list[list[int]] = [[]]
-    for group in groups:
-        if len(group) > 5 or len(orders) > 1000:
-            raise Refused("a product of too many equal factors to be checked")
-        orders = [[*order, *more] for order in orders for more in itertools.permutations(group)]
-    best: tuple[tuple[Factor, ...], tuple[Dim, ...]] | None = None
-    for order in orders:
-        names = {index: position for position, index in enumerate(order)}
-        made = tuple(
-            sorted(
-                (atom, power, tuple(names.get(i, i) for i in where))
-                for atom, power, where in factors
-            )
-        )
-        if best is None or made < best[0]:
-            best = made, tuple(ranges[index] for index in order)
-    assert best is not None
-    return best
-
-
-def _ranks(indices: list[int], looks: Callable[[int], object]) -> dict[int, int]:
-    """Each index by how it looks, equal where it looks the same."""
-    seen = {index: looks(index) for index in indices}
-    distinct = sorted({repr(look) for look in seen.values()})
-    return {index: distinct.index(repr(look)) for index, look in seen.items()}
