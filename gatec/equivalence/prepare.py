@@ -13,14 +13,14 @@ They are tested against the cells that they came from, not proved step by step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.sides import mapped
-from gatec.expr import Apply, Broadcast, Const, Expr, Ref, Shape, rewrite
+from gatec.expr import Apply, Broadcast, Const, Expr, Ref, Shape, replaced
 from gatec.ir import Cell, Initial, State
 from gatec.ops import OPS
 from gatec.passes.common import Fresh, bottom_up, refs, temporary
@@ -137,17 +137,11 @@ def _inlined(cell: Cell) -> Cell:
     values: dict[str, Expr] = {}
     equations = []
     for equation in cell.equations:
-        value = _replaced_vars(equation.value, values)
+        value = _put(equation.value, "var", values)
         equations.append(replace(equation, value=value))
         if _of_states(value):
             values[equation.name] = value
     return replace(cell, equations=tuple(equations))
-
-
-def _replaced_vars(expr: Expr, values: dict[str, Expr]) -> Expr:
-    return rewrite(
-        expr, lambda n: values.get(n.name, n) if isinstance(n, Ref) and n.kind == "var" else n
-    )
 
 
 def _of_states(expr: Expr) -> bool:
@@ -178,34 +172,28 @@ def _start(cell: Cell, expr: Expr) -> Fraction | None:
             return None
         value = Const(state.initial.value)
         initial[state.name] = Broadcast(value, state.shape) if state.shape else value
-
-    def rule(node: Expr) -> Expr:
-        return initial[node.name] if isinstance(node, Ref) else node
-
-    return Normaliser(()).poly(rewrite(expr, rule)).constant
+    return Normaliser(()).poly(_put(expr, "state", initial)).constant
 
 
 def _with_state(cell: Cell, expr: Expr, start: Fraction) -> Cell:
     """The cell with a state that holds the value of an expression of states."""
     cell = _inlined(cell)
-    updates = {state.name: cell.equation(state.update).ref for state in cell.states}
+    now = _put(expr, "state", {s.name: cell.equation(s.update).ref for s in cell.states})
     fresh = Fresh.of(cell)
-    known = next((e for e in cell.equations if e.value == _now(expr, updates)), None)
+    known = next((e for e in cell.equations if e.value == now), None)
     name = known.name if known is not None else fresh("folded")
-    made = [] if known is not None else [temporary(name, _now(expr, updates))]
+    made = [] if known is not None else [temporary(name, now)]
     label = name if name not in {state.name for state in cell.states} else fresh(f"{name}_value")
     state = State(label, "", expr.shape, name, Initial(start))
     ref = Ref("state", label, expr.shape, 1)
-    equations = [replace(e, value=_put(e.value, expr, ref)) for e in cell.equations]
+    equations = [replace(e, value=replaced(e.value, {expr: ref})) for e in cell.equations]
     order = (*equations, *made)
     return replace(cell, states=(*cell.states, state), equations=order)
 
 
-def _now(expr: Expr, updates: dict[str, Ref]) -> Expr:
-    return rewrite(
-        expr, lambda n: updates[n.name] if isinstance(n, Ref) and n.kind == "state" else n
-    )
-
-
-def _put(expr: Expr, old: Expr, new: Expr) -> Expr:
-    return rewrite(expr, lambda node: new if node == old else node)
+def _put(expr: Expr, kind: str, values: Mapping[str, Expr]) -> Expr:
+    """The expression with values in place of names of a kind."""
+    found: dict[Expr, Expr] = {
+        ref: values[ref.name] for ref in refs(expr, kind) if ref.name in values
+    }
+    return replaced(expr, found) if found else expr
