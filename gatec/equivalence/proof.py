@@ -10,6 +10,8 @@ from gatec.equivalence.match import Found, in_terms_of
 from gatec.equivalence.polynomials import Poly
 from gatec.equivalence.sides import Side, is_gate, with_params
 from gatec.equivalence.steps import INFINITE, Claim, Proof, Step
+from gatec.equivalence.waists import common as common_waists
+from gatec.equivalence.waists import cut
 from gatec.expr import Apply, Broadcast, Const, Expr, Ref
 from gatec.ir import Cell, Equation, Initial
 from gatec.passes.common import bottom_up
@@ -29,8 +31,10 @@ def prove(mine: Cell, theirs: Cell, found: Found) -> Proof | None:
             return None
         cell, limits = limited
         limit_steps = before.normaliser.steps
-    left = Side.of(cell)
-    right = Side.of(in_terms_of(theirs, mine, found.states))
+    other_cell = in_terms_of(theirs, mine, found.states)
+    waists = () if found.limits else common_waists(cell, other_cell)
+    left = Side.of(cut(cell, {waist.mine: waist.name for waist in waists}))
+    right = Side.of(cut(other_cell, {waist.theirs: waist.name for waist in waists}))
     wanted: dict[str, Expr] = {"": right.output}
     for name, (other, scale) in found.states.items():
         value = right.updates[other]
@@ -47,6 +51,12 @@ def prove(mine: Cell, theirs: Cell, found: Found) -> Proof | None:
         claims.append(
             Claim(name, starts_left[name], target if scale == 1 else Const(scale) * target, common)
         )
+    for waist in waists:
+        one, two = left.cell.equation(waist.mine).ref, right.cell.equation(waist.theirs).ref
+        common = right.normaliser.expr(two)
+        if left.normaliser.expr(one) != common:
+            return None
+        claims.append(Claim(waist.name, one, two, common))
     return Proof(
         mine,
         theirs,
@@ -57,6 +67,7 @@ def prove(mine: Cell, theirs: Cell, found: Found) -> Proof | None:
         right.normaliser.steps,
         limits,
         limit_steps,
+        waists,
     )
 
 

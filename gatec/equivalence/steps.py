@@ -29,10 +29,22 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Waist:
+    """A quantity of mine and one of theirs that are equal, by a claim about `name`.
+
+    In both cells, what is computed from it reads an input of that name in its stead.
+    """
+
+    name: str
+    mine: str
+    theirs: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """Two expressions over the inputs and states of `mine` are equal; both become `common`.
 
-    `about` is a state of `mine`, or "" for the output.
+    `about` is a state of `mine`, "" for the output, or the name of a waist.
     """
 
     about: str
@@ -52,7 +64,7 @@ class Proof:
     states        state of mine -> (state of theirs, scale): mine = scale * theirs; every state of
                   theirs has one. What mine has besides does nothing: the claims are about any
                   value of it
-    claims        one for each of these states, and one for the output
+    claims        one for each of these states, one for the output, and one for each waist
     steps         what each claim rests on, by the expression that is rewritten; those of `mine`
                   and of `theirs` apart, since names of quantities may mean different things
     limits        a limit case only: functions in the equations of mine, with `params` in place,
@@ -60,6 +72,7 @@ class Proof:
                   and `mine_steps` are about mine with those constants in place
     limit_steps   a limit case only: how the functions in `limits` come to depend on `infinity`
                   alone
+    waists        what deep cells have in common within a step, in order
     """
 
     mine: Cell
@@ -71,3 +84,4 @@ class Proof:
     theirs_steps: Mapping[Expr, Step]
     limits: Mapping[Expr, Expr] = field(default_factory=dict)
     limit_steps: Mapping[Expr, Step] = field(default_factory=dict)
+    waists: tuple[Waist, ...] = ()

@@ -16,6 +16,7 @@ from gatec.equivalence.checker.conditions import (
     implied,
     unguarded,
 )
+from gatec.equivalence.checker.domains import Bounds
 from gatec.equivalence.checker.laws import NAMES, Laws
 from gatec.equivalence.checker.limits import in_the_limit
 from gatec.equivalence.checker.refusal import OutOfScope, Refused
@@ -35,6 +36,7 @@ def check(proof: Proof) -> int:
     statement.cells_fit(proof)
     statement.map_fits(proof)
     statement.states_fit(proof)
+    statement.waists_fit(proof)
     found = statement.by_name(proof)
     laws = Laws(Algebra())
     mine, theirs = statement.left(proof), statement.right(proof)
@@ -47,15 +49,16 @@ def check(proof: Proof) -> int:
     wanted = statement.claims(proof, mine, theirs)
     for about, (left, right) in wanted.items():
         claim = found[about]
-        what = f"state {about}" if about else "the output"
+        what = about or "the output"
         if (claim.left, claim.right) != (left, right):
             raise Refused(f"the claim about {what} is another one")
         common = laws.algebra.value(claim.common)
         sides = one.closed(left), other.closed(right)
         if not all(laws.algebra.same(side, common) for side in sides):
             raise Refused(f"the sides of the claim about {what} do not meet")
-    asked = _conditions(one, mine, [left for left, _ in wanted.values()])
-    asked_too = _conditions(other, theirs, [right for _, right in wanted.values()])
+    results = [pair for about, pair in wanted.items() if about in ("", *proof.states)]
+    asked = _conditions(one, mine, [left for left, _ in results])
+    asked_too = _conditions(other, theirs, [right for _, right in results])
     _same_domain(asked, asked_too, bool(proof.limits))
     return count + one.count + other.count
 
@@ -64,10 +67,11 @@ def _conditions(
     replay: Replay, equations: statement.Equations, results: list[Expr]
 ) -> tuple[set[Condition], set[Condition]]:
     """What one side asks for to be defined, and what always holds."""
-    conditions = Conditions(replay.laws.algebra, equations.values, replay.closed)
+    bounds = Bounds(equations.values, equations.behind)
+    conditions = Conditions(replay.laws.algebra, bounds, replay.closed)
     led_through = conditions.asked(replay.seen)
     written = conditions.asked(all_nodes(equations.values.values()))
-    always = conditions.asked(unguarded(results, equations.values))
+    always = conditions.asked(unguarded(results, equations.values, equations.behind))
     proved = implied(conditions.proved, replay.laws.algebra)
     given = implied(always, replay.laws.algebra) | proved
     if not written <= given:

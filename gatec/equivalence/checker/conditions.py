@@ -30,11 +30,8 @@ _NEVER_ZERO = frozenset({"exp", "sigmoid", "softplus", "size"})  # but positive
 class Conditions:
     """The conditions of one side of a proof. `normal` gives values, rewritten by its steps."""
 
-    def __init__(
-        self, algebra: Algebra, quantities: Mapping[str, Expr], normal: Callable[[Expr], Sum]
-    ) -> None:
-        self.algebra, self.normal = algebra, normal
-        self.bounds = Bounds(quantities)
+    def __init__(self, algebra: Algebra, bounds: Bounds, normal: Callable[[Expr], Sum]) -> None:
+        self.algebra, self.bounds, self.normal = algebra, bounds, normal
         # Conditions that always hold, by what the values looked like when that was seen.
         self.proved: set[Condition] = set()
 
@@ -117,7 +114,9 @@ def _inside_roots(value: Sum, algebra: Algebra) -> set[Condition]:
     return made
 
 
-def unguarded(roots: Iterable[Expr], quantities: Mapping[str, Expr]) -> list[Expr]:
+def unguarded(
+    roots: Iterable[Expr], quantities: Mapping[str, Expr], behind: Mapping[Expr, Expr]
+) -> list[Expr]:
     """The nodes that are computed in any case: outside of the branches of choices."""
     found: list[Expr] = []
     seen: set[Expr] = set()
@@ -130,6 +129,8 @@ def unguarded(roots: Iterable[Expr], quantities: Mapping[str, Expr]) -> list[Exp
         found.append(node)
         if isinstance(node, Ref) and node.kind == "var":
             stack.append(quantities[node.name])
+        elif node in behind:
+            stack.append(behind[node])
         chooses = isinstance(node, Apply) and node.op == "where"
         stack.extend(node.children[:1] if chooses else _below(node))
     return found

@@ -123,10 +123,13 @@ def _times(one: Bound, other: Bound) -> Bound:
 
 
 class Bounds:
-    """Intervals of expressions; quantities have the bounds of their equations' right sides."""
+    """Intervals of expressions; quantities have the bounds of their equations' right sides.
 
-    def __init__(self, quantities: Mapping[str, Expr]) -> None:
-        self.quantities = quantities
+    `behind` are other names of quantities.
+    """
+
+    def __init__(self, quantities: Mapping[str, Expr], behind: Mapping[Expr, Expr]) -> None:
+        self.quantities, self.behind = quantities, behind
         self._known: dict[Expr, Interval] = {}
 
     def __call__(self, expr: Expr) -> Interval:
@@ -146,6 +149,8 @@ class Bounds:
     def _below(self, node: Expr) -> tuple[Expr, ...]:
         if isinstance(node, Ref) and node.kind == "var":
             return (self.quantities[node.name],) if node.name in self.quantities else ()
+        if node in self.behind:
+            return (self.behind[node],)
         if isinstance(node, Apply):
             definition = OPS[node.op].definition
             if definition is not None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from gatec.equivalence.checker.algebra import Algebra, postorder
 from gatec.equivalence.checker.refusal import Refused
-from gatec.equivalence.steps import INFINITE, Claim, Proof
+from gatec.equivalence.steps import INFINITE, Claim, Proof, Waist
 from gatec.expr import Apply, Const, Expr, Ref, call, rewrite
 from gatec.ir import Cell, Equation, State, verify
 
 
 @dataclass(frozen=True)
 class Equations:
-    """A side of the proof: quantities over the inputs and states of mine, parameters of theirs."""
+    """A side of the proof: quantities over the inputs and states of mine, parameters of theirs.
+
+    `behind` are the names that waists go by, and the quantities that they stand for.
+    """
 
     ordered: tuple[Equation, ...]
+    behind: Mapping[Expr, Expr] = field(default_factory=dict)
 
     @property
     def values(self) -> dict[str, Expr]:
@@ -97,6 +101,37 @@ def states_fit(proof: Proof) -> None:
         _starts(mine[name], theirs[other], scale, proof.params)
 
 
+def waists_fit(proof: Proof) -> None:
+    """Waists are in pairs of one shape, go by names of their own, and rest on what is before them.
+
+    With the claim about a waist, both of its quantities have the value `common` at any step. If
+    that names no waist but earlier ones, which are equal in both cells, then these two are.
+    """
+    if not proof.waists:
+        return
+    if proof.limits:
+        raise Refused("a limit with waists")
+    names = [waist.name for waist in proof.waists]
+    taken = {item.name for item in proof.mine.inputs} | proof.states.keys() | {""}
+    if taken & set(names) or len(set(names)) != len(names):
+        raise Refused("a waist goes by a name that is taken")
+    sides = [waist.mine for waist in proof.waists], [waist.theirs for waist in proof.waists]
+    for cell, quantities in zip((proof.mine, proof.theirs), sides, strict=True):
+        if not set(quantities) <= {equation.name for equation in cell.equations}:
+            raise Refused("a waist is no quantity of its cell")
+        if len(set(quantities)) != len(quantities):
+            raise Refused("a quantity is two waists")
+    found = by_name(proof)
+    for place, waist in enumerate(proof.waists):
+        refs = proof.mine.equation(waist.mine).ref, proof.theirs.equation(waist.theirs).ref
+        if refs[0].shape != refs[1].shape or not all(ref.batched for ref in refs):
+            raise Refused("the quantities of a waist are of different kinds")
+        later = set(names[place:])
+        for node in postorder([found[waist.name].common]):
+            if isinstance(node, Ref) and node.name in later:
+                raise Refused("a waist rests on one that comes later")
+
+
 def _starts(mine: State, theirs: State, scale: Fraction, params: Mapping[str, Expr]) -> None:
     """mine starts at scale * theirs."""
 
@@ -118,7 +153,8 @@ def left(proof: Proof) -> Equations:
     def rule(ref: Ref) -> Expr:
         return proof.params[ref.name] if ref.kind == "param" else ref
 
-    return substituted(proof.mine.equations, rule)
+    made = substituted(proof.mine.equations, rule)
+    return _cut(made, {waist.mine: waist for waist in proof.waists})
 
 
 def right(proof: Proof) -> Equations:
@@ -138,7 +174,28 @@ def right(proof: Proof) -> Equations:
             return inputs[ref.name]
         return states[ref.name] if ref.kind == "state" else ref
 
-    return substituted(proof.theirs.equations, rule)
+    made = substituted(proof.theirs.equations, rule)
+    return _cut(made, {waist.theirs: waist for waist in proof.waists})
+
+
+def _cut(equations: Equations, waists: Mapping[str, Waist]) -> Equations:
+    """The equations reading inputs in the place of waists, which are given by quantity."""
+    now: dict[str, Ref] = {}
+    behind: dict[Expr, Expr] = {}
+    for equation in equations.ordered:
+        if equation.name in waists:
+            name = waists[equation.name].name
+            now[equation.name] = atom = Ref("input", name, equation.value.shape, 0, True)
+            behind[atom] = equation.ref
+    made: list[Equation] = []
+
+    def step(node: Expr) -> Expr:
+        return now.get(node.name, node) if isinstance(node, Ref) and node.kind == "var" else node
+
+    for equation in equations.ordered:
+        made.append(replace(equation, value=rewrite(equation.value, step)))
+        now.setdefault(equation.name, made[-1].ref)
+    return Equations(tuple(made), behind)
 
 
 def substituted(
@@ -179,7 +236,8 @@ def _cut_out(value: Expr, nodes: Mapping[Expr, Expr]) -> Expr:
 
 
 def claims(proof: Proof, mine: Equations, theirs: Equations) -> dict[str, tuple[Expr, Expr]]:
-    """The two sides that have to be equal: of each mapped state, and of the output under ''."""
+    """The two sides that have to be equal: of each mapped state, of the output under '', and of
+    each waist."""
     updates = {state.name: state.update for state in proof.theirs.states}
     wanted: dict[str, tuple[Expr, Expr]] = {
         "": (mine.ref(proof.mine.output), theirs.ref(proof.theirs.output))
@@ -193,13 +251,15 @@ def claims(proof: Proof, mine: Equations, theirs: Equations) -> dict[str, tuple[
             mine.ref(state.update),
             value if scale == 1 else call("mul", Const(scale), value),
         )
+    for waist in proof.waists:
+        wanted[waist.name] = mine.ref(waist.mine), theirs.ref(waist.theirs)
     return wanted
 
 
 def by_name(proof: Proof) -> dict[str, Claim]:
     """The claims by what they are about; refused where one is missing or made twice."""
     found = {claim.about: claim for claim in proof.claims}
-    wanted = {*proof.states, ""}
-    if found.keys() != wanted or len(proof.claims) != len(wanted):
-        raise Refused("there is not one claim for each mapped state and one for the output")
+    wanted = [*proof.states, "", *(waist.name for waist in proof.waists)]
+    if found.keys() != set(wanted) or len(proof.claims) != len(wanted):
+        raise Refused("there is not one claim for each mapped state, waist, and for the output")
     return found
