@@ -13,6 +13,7 @@ from itertools import chain
 
 from gatec.equivalence import checker, fingerprint, numeric, refute
 from gatec.equivalence.candidates import by_name, candidates
+from gatec.equivalence.layers import is_deep, layered
 from gatec.equivalence.match import Budget, Found, Matcher
 from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.prepare import prepared as simplified
@@ -24,6 +25,7 @@ from gatec.ir import Cell
 
 TRIES = 3_000  # what a search in one direction may take (see match.Budget)
 LIMITS = 1_000  # and one for limit cases
+LAYERED = 100  # and one where no map was found layer by layer
 TRUSTED = 1e-9  # a replay further off than this is no rounding
 
 
@@ -98,6 +100,7 @@ FAMILY = (
     "weights and biases solved from linear equations",
 )
 STOPPED = "the search stopped at its budget"
+LAYERS = "layer by layer, each quantity that several others read taken for that of its place"
 DOUBTED = "a map was left out whose proof gatec could not check; please report this pair of cells"
 
 
@@ -128,8 +131,14 @@ def _covering(
     """A proof that `theirs` is `mine` under some map, checked and replayed."""
     budget = Budget(tries)
     given = hints(mine, theirs) if hints is not None else ()
+    if is_deep(mine) or is_deep(theirs):
+        return _Covering(complete=False)
+    layers = layered(mine, theirs)
+    if layers is not None and layers.complete and not layers.whole:
+        budget = Budget(min(tries, LAYERED))  # a map would have to mix layers
     plain = () if limits else by_name(mine, theirs)
-    first = (found for found in chain(given, plain) if _is_whole(found, theirs))
+    by_layers = () if layers is None or limits or not layers.whole else (layers.found,)
+    first = (found for found in chain(given, plain, by_layers) if _is_whole(found, theirs))
     doubted = False
     try:
         for found in chain(first, Matcher(mine, theirs, budget).search(limits=limits)):
@@ -172,7 +181,12 @@ def _without_map(
     back = _Covering() if forth.proof else _covering(other, one, few, limits=True)
     searched = _family(*before, forth, back)
     if forth.proof is None and back.proof is None:
-        return _without_proof(one, other, names, searched, hints)
+        # Cells are different if neither is the other: one search has to have come to its end.
+        stopped = all(not each.complete for each in before) or DOUBTED in searched
+        layers = layered(one, other)
+        if layers is not None and layers.complete:
+            stopped, searched = DOUBTED in searched, (*searched, LAYERS)
+        return _without_proof(one, other, names, searched, hints, certified=not stopped)
     return Verdict(
         Kind.LIMIT_CASE,
         *names,
@@ -204,7 +218,11 @@ class _Way:
     @classmethod
     def of(cls, mine: Cell, theirs: Cell, hints: Hints | None) -> _Way:
         given = hints(mine, theirs) if hints is not None else ()
-        return cls(mine, theirs, (*given, *candidates(mine, theirs)))
+        layers = layered(mine, theirs)
+        by_layers = () if layers is None else (layers.found,)
+        deep = is_deep(mine) or is_deep(theirs)
+        others = by_name(mine, theirs) if deep else candidates(mine, theirs)
+        return cls(mine, theirs, (*given, *by_layers, *others))
 
     def fingerprint(self) -> _Agreement | None:
         """A map under which the cells agree over a finite field, and in float64."""
@@ -244,8 +262,13 @@ def _without_proof(
     names: tuple[str, str],
     searched: tuple[str, ...],
     hints: Hints | None,
+    *,
+    certified: bool,
 ) -> Verdict:
-    """No proof: a fingerprint, agreement in float64, or a certified difference."""
+    """No proof: a fingerprint, agreement in float64, or, if `certified`, a difference.
+
+    A point where cells differ under the best map found says nothing about other maps.
+    """
     covers, covered = _Way.of(one, other, hints), _Way.of(other, one, hints)
     prints = covers.fingerprint(), covered.fingerprint()
     if any(prints):
@@ -255,8 +278,7 @@ def _without_proof(
         return _agreeing(close, names, "numerical", searched)
     best = refute.best(one, other, covers.maps)
     counterexample = None if best is None else refute.refute(one, other, best)
-    # A difference under the best map found says nothing about maps that were not looked at.
-    if counterexample is None or STOPPED in searched or DOUBTED in searched:
+    if counterexample is None or not certified:
         return Verdict(Kind.UNDECIDED, *names, basis="none", searched=searched)
     return Verdict(
         Kind.DIFFERENT, *names, basis="certified", counterexample=counterexample, searched=searched
