@@ -130,6 +130,36 @@ RELU_LSTM_FLIPPED = RELU_LSTM.replace("+ i_t ⊙ g_t", "- i_t ⊙ g_t")
 # Forgetting turns the sign of the cell state in every step.
 FORGET_FLIPPED = SPLIT_LSTM.replace("f_t ⊙ c_{t-1}", "-f_t ⊙ c_{t-1}")
 
+# --- Deep within a step --------------------------------------------------------------------------
+
+# Zilly et al., 2017: a recurrent highway network of four layers.
+HIGHWAY = """
+a_t = tanh(W x_t + A_1 h_{t-1} + a_1)
+p_t = σ(V x_t + P_1 h_{t-1} + p_1)
+u_t = p_t ⊙ a_t + (1 - p_t) ⊙ h_{t-1}
+b_t = tanh(A_2 u_t + a_2)
+q_t = σ(P_2 u_t + p_2)
+v_t = q_t ⊙ b_t + (1 - q_t) ⊙ u_t
+d_t = tanh(A_3 v_t + a_3)
+r_t = σ(P_3 v_t + p_3)
+w_t = r_t ⊙ d_t + (1 - r_t) ⊙ v_t
+e_t = tanh(A_4 w_t + a_4)
+s_t = σ(P_4 w_t + p_4)
+h_t = s_t ⊙ e_t + (1 - s_t) ⊙ w_t
+"""
+
+# Gates carry instead of transform, sums are expanded or factored, names change places.
+HIGHWAY_TURNED = """
+s_t = σ(V x_t + P_4 h_{t-1} + p_4)
+w_t = s_t ⊙ h_{t-1} + (1 - s_t) ⊙ tanh(W x_t + A_4 h_{t-1} + a_4)
+r_t = σ(P_3 w_t + p_3)
+v_t = tanh(A_3 w_t + a_3) + r_t ⊙ w_t - r_t ⊙ tanh(A_3 w_t + a_3)
+q_t = σ(P_2 v_t + p_2)
+u_t = v_t + q_t ⊙ (tanh(A_2 v_t + a_2) - v_t)
+p_t = σ(P_1 u_t + p_1)
+h_t = p_t ⊙ u_t + (1 - p_t) ⊙ (2 σ(A_1 u_t + a_1) - 1)
+"""
+
 # --- GRUs -----------------------------------------------------------------------------------------
 
 CHO_GRU = """

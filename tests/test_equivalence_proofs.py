@@ -124,6 +124,7 @@ CHANGED = [
     ("MI_RNN", "RNN"),
     ("slstm", "slstm"),
     ("deltanet", "deltanet"),
+    ("HIGHWAY", "HIGHWAY_TURNED"),
 ]
 
 
@@ -452,6 +453,55 @@ def test_quantities_need_their_equations():
     claims = tuple(Claim(claim.about, claim.left, claim.right, claim.left) for claim in made.claims)
     with pytest.raises(Refused):
         checker.check(replace(made, claims=claims, mine_steps={}, theirs_steps={}))
+
+
+# --- Waists --------------------------------------------------------------------------------------
+
+
+def test_deep_cells_are_proved_by_their_waists():
+    made = proof("HIGHWAY", "HIGHWAY_TURNED")
+    assert [(waist.mine, waist.theirs) for waist in made.waists] == [
+        ("u", "w"),
+        ("v", "v"),
+        ("w", "u"),
+    ]
+    checker.check(made)
+
+
+def test_changed_waists_are_refused():
+    made = proof("HIGHWAY", "HIGHWAY_TURNED")
+    first, second, third = made.waists
+    others = [
+        (first, second),
+        (second, third),
+        (first, second, third, third),
+        (replace(first, name="x"), second, third),
+        (replace(first, name="h"), second, third),
+        (replace(first, name=second.name), second, third),
+        (replace(first, theirs="v"), replace(second, theirs="w"), third),
+        (replace(first, mine="h"), second, third),
+        (replace(first, theirs="none"), second, third),
+        (replace(first, mine="a"), second, third),
+    ]
+    for waists in others:
+        assert refused(with_equations(replace(made, waists=waists)))
+        names = {waist.name for waist in waists} | {"", "h"}
+        kept = tuple(claim for claim in made.claims if claim.about in names)
+        assert refused(with_equations(replace(made, waists=waists, claims=kept)))
+
+
+def test_no_waist_rests_on_itself():
+    """Quantities that differ, each taken for the input that stands for both of them."""
+    made = proof("HIGHWAY", "HIGHWAY_TURNED")
+    first = made.waists[0]
+    atom = Ref("input", first.name, VECTOR)
+    claims = tuple(
+        replace(claim, common=atom) if claim.about == first.name else claim for claim in made.claims
+    )
+    steps = Step("equation", made.mine.equation("u").ref, atom)
+    mine = {**with_equations(made).mine_steps, steps.before: steps}
+    with pytest.raises(Refused, match="rests on one that comes later"):
+        checker.check(replace(made, claims=claims, mine_steps=mine))
 
 
 def test_an_unknown_law_is_refused():
