@@ -55,8 +55,6 @@ class Rewriter:
         while len(done) < steps and tries < 40:
             tries += 1
             move = self.draw.choice(self.MOVES)
-            if move.__name__ == "state_scaled" and "duplicated" in done:
-                continue  # that two states are multiples of each other is not looked for
             made = move(self, cell)
             if made is not None and sum(1 for _ in nodes_of(made)) < 120:
                 cell = made

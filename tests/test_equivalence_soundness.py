@@ -3,11 +3,16 @@
 `benchmarks/soundness.py` runs 10,000 pairs and 10,000 mutants; a part of them is run here.
 """
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from smallcells import VECTOR, finished
 from soundness import SIZES, claimed, equal_pair, holds, mutant_pair, run, sized
 
 from gatec.equivalence.prepare import prepared
+from gatec.expr import Ref
+from gatec.ir import Equation, Initial, State
 
 PARTS, SIZE = 8, 250
 
@@ -50,6 +55,23 @@ def test_preparation_keeps_the_function():
         assert both[0].all()
         assert np.allclose(one[both], other[both], rtol=1e-6, atol=1e-9), seed
     assert changed > 100
+
+
+@pytest.mark.parametrize(
+    ("factor", "start", "kept"), [(2, 6, 1), (-1, -3, 1), (2, 3, 2), (2, 0, 2), (-1, 3, 2)]
+)
+def test_multiples_of_a_state_are_that_state_if_they_start_as_that(factor, start, kept):
+    h, k = (Ref("state", name, VECTOR, 1) for name in "hk")
+    gate = (Ref("param", "u", VECTOR) * k + Ref("param", "b", VECTOR)).apply("sigmoid")
+    new = gate * h + (1 - gate)
+    multiple = gate * k + factor * (1 - gate)
+    states = [
+        State("h", "h", VECTOR, "h", Initial(Fraction(3))),
+        State("k", "k", VECTOR, "k", Initial(Fraction(start))),
+    ]
+    equations = [Equation("h", "", new), Equation("k", "", multiple)]
+    cell = finished("twice", states, [*equations, Equation("y", "", h.apply("tanh"))], "y")
+    assert len(prepared(cell).states) == kept
 
 
 def starts(cell):

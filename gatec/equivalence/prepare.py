@@ -4,7 +4,8 @@ Each step keeps the function from input sequences to outputs, from the cell's ow
 
 - states are read one step back only, constants stand at their default values;
 - states and equations that no output depends on are dropped;
-- states that start equal and stay equal are one state;
+- states that start equal and stay equal are one state, and so are two of which one is always a
+  multiple of the other;
 - a state that is only ever read inside one expression of states, as o and c in
   `U (o_{t-1} * tanh(c_{t-1}))`, gives way to the value of that expression.
 
@@ -16,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from itertools import combinations
 
 from gatec.equivalence.normal import Normaliser
-from gatec.equivalence.polynomials import TooLarge
+from gatec.equivalence.polynomials import Poly, TooLarge
 from gatec.equivalence.sides import mapped
 from gatec.expr import Apply, Broadcast, Const, Expr, Ref, Shape, replaced
 from gatec.ir import Cell, Initial, State
@@ -32,7 +34,7 @@ def prepared(cell: Cell) -> Cell:
     """A cell as it is compared."""
     cell = alive(_with_constants(delay(cell)))
     try:
-        cell = alive(_merged(cell))
+        cell = _without_multiples(alive(_merged(cell)))
         cell = _folded(cell)
     except TooLarge:  # compared as it is
         pass
@@ -78,7 +80,8 @@ def _merged(cell: Cell) -> Cell:
         first: dict[int, str] = {}
         for state in cell.states:
             first.setdefault(classes[state.name], state.name)
-        made = mapped(cell, _reading({name: first[c] for name, c in classes.items()}))
+        reading = {name: (first[c], Fraction(1)) for name, c in classes.items()}
+        made = mapped(cell, _reading(reading))
         normaliser = Normaliser(made.equations)
         finer: dict[tuple[int, Expr], int] = {}
         parted = {}
@@ -91,11 +94,65 @@ def _merged(cell: Cell) -> Cell:
     return cell
 
 
-def _reading(names: dict[str, str]) -> Callable[[Ref], Expr]:
+def _reading(states: Mapping[str, tuple[str, Fraction]]) -> Callable[[Ref], Expr]:
+    """Multiples of states in place of states."""
+
     def rule(ref: Ref) -> Expr:
-        return replace(ref, name=names[ref.name]) if ref.kind == "state" else ref
+        if ref.kind != "state" or ref.name not in states:
+            return ref
+        name, factor = states[ref.name]
+        read = replace(ref, name=name)
+        return read if factor == 1 else Const(factor) * read
 
     return rule
+
+
+def _without_multiples(cell: Cell) -> Cell:
+    """One state for two of which one is always the same multiple of the other."""
+    while len(cell.states) > 1:
+        made = _without_multiple(cell)
+        if made is None:
+            break
+        cell = alive(made)
+    return cell
+
+
+def _without_multiple(cell: Cell) -> Cell | None:
+    """The cell without a state that is a multiple of an earlier one, by induction over the steps:
+    it starts as that, and is it after a step if it is before."""
+    normaliser = Normaliser(cell.equations)
+    values = {s.name: normaliser.poly(cell.equation(s.update).ref) for s in cell.states}
+    for kept, gone in combinations(cell.states, 2):
+        for factor in _factors(kept, gone, values):
+            made = mapped(cell, _reading({gone.name: (kept.name, factor)}))
+            normaliser = Normaliser(made.equations)
+            after, other = (
+                normaliser.poly(made.equation(state.update).ref) for state in (gone, kept)
+            )
+            if after == other.scaled(factor):
+                return made
+    return None
+
+
+def _factors(kept: State, gone: State, values: Mapping[str, Poly]) -> tuple[Fraction, ...]:
+    """What a state could be a multiple of another by: the ratio of what drives them."""
+    if kept.shape != gone.shape or (kept.initial.param, gone.initial.param) != (None, None):
+        return ()
+    own = {Ref("state", state.name, state.shape, 1) for state in (kept, gone)}
+    one, other = (
+        sorted(
+            abs(number)
+            for monomial, number in values[state.name].terms.items()
+            if own.isdisjoint(atom for atom, _ in monomial)
+        )
+        for state in (kept, gone)
+    )
+    ratios = {b / a for a, b in zip(one, other, strict=False)} or {Fraction(1)}
+    if len(one) != len(other) or len(ratios) > 1:
+        return ()
+    ratio = ratios.pop()
+    start, begun = kept.initial.value, gone.initial.value
+    return tuple(factor for factor in (ratio, -ratio) if begun == factor * start)
 
 
 # --- Values of states -----------------------------------------------------------------------------

@@ -40,7 +40,10 @@ def remarks(name: str, written: Cell, compared: Names) -> Iterator[str]:
             "says, and is not given"
         )
     elif gone and not dead:
-        yield f"states of {name} that are always equal are one state: without {', '.join(gone)}"
+        yield (
+            f"states of {name} that are always equal, or multiples of each other, are one state: "
+            f"without {', '.join(gone)}"
+        )
     params = {param.name.rstrip("'") for param in cell.params}
     unused = [own.of("param", p.name) for p in written.params if p.name not in params]
     if unused:
