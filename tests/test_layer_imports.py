@@ -15,7 +15,7 @@ PACKAGE = Path(gatec.__file__).parent
 LAYERS = [
     ["gatec", "errors", "resources", "cache"],
     ["ops"],
-    ["syntax", "expr", "ir", "names", "polynomial"],
+    ["syntax", "expr", "ir", "cell_text", "names", "polynomial"],
     ["source", "parse", "resolve", "interpret", "adjoint", "passes", "analyse", "show_ir"],
     ["backends", "equivalence", "runtime", "native", "loader", "files", "outputs"],
     ["compiler"],

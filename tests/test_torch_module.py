@@ -1,5 +1,6 @@
 """What PyTorch does to modules, done to generated ones: copies, types, compilers, transforms."""
 
+import contextlib
 import copy
 import io
 import pickle
@@ -109,7 +110,9 @@ def test_autocast(name, bias):
     x = draw()
     with torch.autocast("cpu", torch.bfloat16):
         output, state = layer(x)
-        assert output.dtype == theirs(x)[0].dtype == torch.bfloat16
+        assert output.dtype == torch.bfloat16
+        with contextlib.suppress(RuntimeError):  # not every processor has nn.LSTM in this type
+            assert theirs(x)[0].dtype == torch.bfloat16
         assert {value.dtype for value in tensors(state)} == {torch.bfloat16}
         # What is in the type already, states in either type, packed sequences, one step.
         assert layer(x.bfloat16(), state)[0].dtype == torch.bfloat16

@@ -91,13 +91,29 @@ def test_deterministic():
 
 @pytest.mark.parametrize("name", [*SPECS, *ODD])
 def test_needs_torch_alone(name):
+    """gatec is tried once, for its kernels."""
     imported = set()
-    for node in ast.walk(ast.parse(text_of(name))):
+    tree = ast.parse(text_of(name))
+    (guarded,) = [node for node in tree.body if isinstance(node, ast.Try)]
+    assert [node.module for node in guarded.body] == ["gatec.runtime"]
+    tree.body.remove(guarded)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported |= {alias.name.partition(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             imported.add(node.module.partition(".")[0])
     assert imported - {"torch"} <= {"__future__", "collections", "math", "warnings"}
+
+
+def test_runs_without_gatec(tmp_path):
+    (tmp_path / "lstm.py").write_text(text_of("lstm"))
+    script = (
+        "import sys; sys.modules['gatec'] = None; import torch, lstm; m = lstm.LSTM(3, 4); "
+        "m(torch.zeros(2, 1, 3)); print(m.path)"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.strip() == "eager: gatec is not installed", done.stderr
 
 
 @pytest.mark.parametrize("name", SPECS)

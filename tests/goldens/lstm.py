@@ -19,6 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+try:
+    # The same equations, compiled; it runs `_layer` where it cannot.
+    from gatec.runtime import run_layer as _run_layer
+except ImportError:
+
+    def _run_layer(module, *arguments):  # type: ignore[no-untyped-def,misc]
+        module._path = "eager: gatec is not installed"
+        return module._layer(*arguments)
+
 
 class LSTM(nn.Module):
     """LSTM over sequences, in layers and directions, used like `torch.nn.LSTM`.
@@ -40,6 +49,28 @@ class LSTM(nn.Module):
     """
 
     _biases = ("b_f", "b_u", "b_c", "b_o")
+    # The cell as `gatec.runtime` reads it, to compile it.
+    _cell = """
+cell LSTM
+input x: input_size
+state a: hidden_size = a
+state c: hidden_size = c
+param W_f: hidden_size, hidden_size + input_size
+bias b_f: hidden_size
+param W_u: hidden_size, hidden_size + input_size
+bias b_u: hidden_size
+param W_c: hidden_size, hidden_size + input_size
+bias b_c: hidden_size
+param W_o: hidden_size, hidden_size + input_size
+bias b_o: hidden_size
+Gamma_f = sigmoid(add(matvec(W_f, cat(0, a[1], x)), b_f))
+Gamma_u = sigmoid(add(matvec(W_u, cat(0, a[1], x)), b_u))
+c_tilde = tanh(add(matvec(W_c, cat(0, a[1], x)), b_c))
+c = add(mul(Gamma_f, c[1]), mul(Gamma_u, c_tilde))
+Gamma_o = sigmoid(add(matvec(W_o, cat(0, a[1], x)), b_o))
+a = mul(Gamma_o, tanh(c))
+output a
+"""
 
     def __init__(
         self,
@@ -238,8 +269,8 @@ class LSTM(nn.Module):
             for direction in range(self._directions):
                 weights = self._weights(layer, direction, x)
                 start = starts[len(ends)]
-                output, end = self._layer(
-                    weights, start, batch_sizes, direction == 1, x, *others
+                output, end = _run_layer(
+                    self, weights, start, batch_sizes, direction == 1, x, *others
                 )
                 outputs.append(output.to(dtype))
                 ends.append(end)
@@ -271,6 +302,11 @@ class LSTM(nn.Module):
         if not batched:
             output, last = output.squeeze(0), tuple(value.squeeze(0) for value in last)
         return output, last
+
+    @property
+    def path(self) -> str:
+        """What computed the last sequence: "native", or "eager" and why not that."""
+        return getattr(self, "_path", "nothing has been computed yet")
 
     @property
     def _directions(self) -> int:

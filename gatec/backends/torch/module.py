@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gatec import cell_text
 from gatec.backends import text
 from gatec.backends.emitter import render
 from gatec.backends.python import shape_tuple
@@ -75,6 +76,7 @@ def module(program: Program) -> str:
         params=_parameters(plan),
         wide=any(_reads_input_size(param.shape) for param in plan.params),
         biases=_biases(plan.params),
+        cell_text=cell_text.text(program.source),
         resets=_resets(plan.params),
         sizes=_dict("sizes", ((name, f"self.{name}") for name in _sizes(plan))),
         checks=_checks(plan),
