@@ -13,7 +13,18 @@ from pathlib import Path
 
 from gatec.errors import Diagnostic, GatecError
 
-_FLAGS = ("-std=c11", "-O3", "-fPIC", "-shared")
+# As fast as the equations allow: no mathematics is changed but that a product and a sum round once.
+FLAGS = (
+    "-std=gnu11",
+    "-O3",
+    "-march=native",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+)
 
 
 def shared_library(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -48,7 +59,7 @@ def host_compiler() -> list[str]:
 
 
 def _compile(compiler: list[str], source: str, library: str, folder: str) -> None:
-    command = [*compiler, *_FLAGS, "-o", library, source, "-lm"]
+    command = [*compiler, *FLAGS, "-o", library, source, "-lm"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
     except OSError as error:

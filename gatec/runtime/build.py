@@ -22,17 +22,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-FLAGS = (
-    "-std=gnu11",
-    "-O3",
-    "-march=native",
-    "-ffp-contract=fast",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-fPIC",
-    "-shared",
-    "-pthread",
-)
+from gatec.native import FLAGS
+
 _WIDE = "-mprefer-vector-width=512"  # compilers are shy of the widest vectors
 REALS = {"float32": "float", "float64": "double"}
 _SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
