@@ -39,9 +39,12 @@ def test_turned_gates_are_proved(depth):
 @pytest.mark.parametrize(
     ("depth", "turned"), [(10, range(1, 11)), (15, range(1, 16, 2)), (25, [7])]
 )
-def test_beyond_normal_forms_the_identity_test_decides(depth, turned):
-    found = verdict(highway(depth), highway(depth, turned))
-    assert found == (Kind.EQUAL, "probabilistic")
+def test_beyond_normal_forms_of_the_whole_waists_prove(depth, turned):
+    found = gatec.check(highway(depth), highway(depth, turned))
+    assert (found.kind, found.verdict.basis) == (Kind.EQUAL, "exact")
+    for proof in (found.verdict.covers, found.verdict.covered):
+        assert len(proof.waists) == depth - 1
+    assert f"from here on both are z_{{{depth - 1},t}}" in found.text(proof=True)
 
 
 @pytest.mark.parametrize("depth", [4, 10])

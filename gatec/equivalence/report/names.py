@@ -119,6 +119,10 @@ class Names:
         """The name without a time index."""
         return self._plain.get((kind, name), name) + self.mark
 
+    def call(self, name: str, quantity: str) -> None:
+        """Let an input go by the name of a quantity that it stands for."""
+        self._plain["input", name] = self._plain["var", quantity]
+
     def knows(self, kind: str, name: str) -> bool:
         return (kind, name) in self._plain
 

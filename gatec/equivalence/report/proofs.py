@@ -19,6 +19,7 @@ from gatec.equivalence.report.names import Names, Notation
 from gatec.equivalence.report.relations import normal_forms
 from gatec.equivalence.sides import is_gate, with_params
 from gatec.equivalence.steps import Proof, Step
+from gatec.equivalence.waists import cut
 from gatec.expr import Expr
 from gatec.ir import Cell
 from gatec.passes.common import nodes
@@ -34,6 +35,8 @@ class Reading:
         self.proof = proof
         general, special = notation.names(proof.mine), notation.names(proof.theirs)
         self.general, self.special = general, special
+        for waist in proof.waists:
+            general.call(waist.name, waist.mine)
         # Both are computed over the states and inputs of `general`.
         self.printers = Printer(notation, general), Printer(notation, general, special)
 
@@ -58,9 +61,11 @@ class Reading:
     def _cells(self) -> tuple[Cell, Cell]:
         """The cells whose equations the steps are about."""
         proof = self.proof
+        mine = with_params(proof.mine, proof.params)
+        theirs = in_terms_of(proof.theirs, proof.mine, proof.states)
         return (
-            with_params(proof.mine, proof.params),
-            in_terms_of(proof.theirs, proof.mine, proof.states),
+            cut(mine, {waist.mine: waist.name for waist in proof.waists}),
+            cut(theirs, {waist.theirs: waist.name for waist in proof.waists}),
         )
 
     def _conclusion(self) -> tuple[Block, ...]:
@@ -68,9 +73,14 @@ class Reading:
         left, right = self.printers
         short = _Short.of(self.proof.mine_steps, self._cells()[0], self.general)
         lines = []
-        for claim in self.proof.claims:
+        waists = {waist.name: self.general.of("var", waist.mine) for waist in self.proof.waists}
+        first = [claim for claim in self.proof.claims if claim.about in waists]
+        rest = [claim for claim in self.proof.claims if claim.about not in waists]
+        for claim in (*first, *rest):
             about = "the output"
-            if claim.about:
+            if claim.about in waists:
+                about = f"from here on both are {waists[claim.about]}"
+            elif claim.about:
                 about = f"the new value of {self.general.bare('state', claim.about)}"
             lines.append(Line(left.text(claim.left), right.text(claim.right), about))
             lines.append(Line("", left.text(claim.common, short.names), "the normal form of both"))

@@ -18,6 +18,7 @@ from gatec.equivalence.report.model import Line
 from gatec.equivalence.report.names import Notation
 from gatec.equivalence.sides import Side, with_params
 from gatec.equivalence.steps import INFINITE, Proof
+from gatec.equivalence.waists import cut
 from gatec.expr import Apply, Broadcast, Concat, Const, Expr, Ref, Slice, replaced
 from gatec.ir import Cell, Equation
 from gatec.passes.common import refs
@@ -92,8 +93,10 @@ class Relations:
         mapped = {twin for twin, _ in self.proof.states.values()}
         if not all(state.name in mapped for state in self.proof.theirs.states):
             return ()
-        ours = normal_forms(self.made)
-        others = normal_forms(in_terms_of(self.proof.theirs, self.proof.mine, self.proof.states))
+        waists = self.proof.waists
+        theirs = in_terms_of(self.proof.theirs, self.proof.mine, self.proof.states)
+        ours = normal_forms(cut(self.made, {waist.mine: waist.name for waist in waists}))
+        others = normal_forms(cut(theirs, {waist.theirs: waist.name for waist in waists}))
         lines = []
         for name, value in ours.items():
             right = self._counterpart(name, value, others)
@@ -129,7 +132,8 @@ class Relations:
 
     def _tied_gates(self) -> Iterator[Line]:
         """Relations between gates that hold with the map, and not without it."""
-        before, after = normal_forms(self.proof.mine), normal_forms(self.made)
+        names = {waist.mine: waist.name for waist in self.proof.waists}
+        before, after = (normal_forms(cut(cell, names)) for cell in (self.proof.mine, self.made))
         names = [name for name in after if name in before]
         for index, name in enumerate(names):
             left = self.general.of("var", name)
