@@ -111,6 +111,16 @@ def read(given: str) -> Cell:
     return _Reader().cell(given)
 
 
+def verified(cell: Cell) -> str:
+    """The text of a cell; nothing where it does not lead back to the cell."""
+    made = text(cell)
+    try:
+        again = text(read(made))
+    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError):
+        return ""
+    return made if again == made else ""
+
+
 class _Reader:
     def __init__(self) -> None:
         self.known: dict[str, Ref] = {}  # inputs, parameters, constants, quantities by now
@@ -126,7 +136,12 @@ class _Reader:
         equations: list[Equation] = []
         for line in given.strip().replace("\n    ", " ").splitlines():
             word, _, rest = line.partition(" ")
-            if word == "cell":
+            if rest.startswith("= "):  # also of what is called `input`, `output` or the like
+                value = self._value(ast.parse(rest[2:], mode="eval").body)
+                made = Equation(word, word, value)
+                equations.append(made)
+                self.known[word] = made.ref
+            elif word == "cell":
                 name = rest
             elif word == "output":
                 output = rest
@@ -152,10 +167,7 @@ class _Reader:
                 item, _, default = rest.partition(" = ")
                 sizes.append(Size(item, item, int(default) if default.isdigit() else None))
             else:
-                item, _, value = line.partition(" = ")
-                made = Equation(item, item, self._value(ast.parse(value, mode="eval").body))
-                equations.append(made)
-                self.known[item] = made.ref
+                raise ValueError(f"no line of a cell: {line}")
         return Cell(
             name,
             tuple(inputs),

@@ -25,7 +25,7 @@ def test_read_is_the_way_back(name):
     source = program(name).source
     text = cell_text.text(source)
     assert meaning(cell_text.read(text)) == meaning(source)
-    assert cell_text.text(cell_text.read(text)) == text
+    assert cell_text.verified(source) == text
     assert max(map(len, text.splitlines())) <= 88
 
 
@@ -34,6 +34,16 @@ def test_text():
     text = cell_text.text(program("leaky").source)
     assert text.splitlines()[0] == "cell Leaky"
     assert "const gamma_ = 1/4" in text and "h[1]" in text and text.endswith("output h")
+
+
+@pytest.mark.parametrize(
+    "word", ["cell", "input", "state", "param", "bias", "const", "size", "output"]
+)
+def test_quantities_may_have_the_names_of_declarations(word):
+    given = f"input x: input_size\n{word} = tanh(x)\nh = neg({word})\noutput h"
+    cell = cell_text.read(given)
+    assert [equation.name for equation in cell.equations] == [word, "h"]
+    assert cell.equations[1].value.children[0].name == word
 
 
 @pytest.mark.parametrize("text", ["h = nosuch(x)", "input x: input_size\nh = add(x, y)\noutput h"])

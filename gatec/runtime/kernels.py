@@ -212,6 +212,8 @@ def program(key: str) -> Program:
         text = _texts.get(key)
         if text is None:
             raise Unavailable("the module of this cell has not been imported")
+        if not text.strip():
+            raise Unavailable("the module carries no text of its cell that leads back to it")
         try:
             cell = cell_text.read(text)
             _programs[key] = adjoint.differentiate(cell, passes.plan(cell))

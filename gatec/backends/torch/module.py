@@ -76,7 +76,7 @@ def module(program: Program) -> str:
         params=_parameters(plan),
         wide=any(_reads_input_size(param.shape) for param in plan.params),
         biases=_biases(plan.params),
-        cell_text=cell_text.text(program.source),
+        cell_text=cell_text.verified(program.source),
         resets=_resets(plan.params),
         sizes=_dict("sizes", ((name, f"self.{name}") for name in _sizes(plan))),
         checks=_checks(plan),
