@@ -145,3 +145,43 @@ def test_different(one, other):
     point = found.counterexample
     low_high = [json.loads(outputs[point.unit]) for outputs in point.outputs]
     assert low_high[0][1] < low_high[1][0] or low_high[1][1] < low_high[0][0]
+
+
+# --- Written otherwise ----------------------------------------------------------------------------
+
+OTHERWISE = {
+    "maxima of three": (
+        r"h_t = \tanh(\max(\max(W x_t, h_{t-1}), b))",
+        r"h_t = \tanh(\max(W x_t, \max(h_{t-1}, b)))",
+    ),
+    "a minimum of maxima": (
+        r"h_t = \sin(\max(\min(W x_t, h_{t-1}), b))",
+        r"h_t = \sin(\min(\max(W x_t, b), \max(h_{t-1}, b)))",
+    ),
+    "clipped": (
+        r"h_t = \max(\min(W x_t + U h_{t-1}, 1), -1)",
+        r"h_t = \min(\max(W x_t + U h_{t-1}, -1), 1)",
+    ),
+    "a rectifier in a rectifier": (
+        r"h_t = \tanh(relu(relu(W x_t) + U h_{t-1}))",
+        r"h_t = \tanh(\max(0, \max(U h_{t-1}, W x_t + U h_{t-1})))",
+    ),
+    "tanh of a rectifier, as exponentials": (
+        r"h_t = \tanh(relu(W x_t + U h_{t-1}))",
+        "v_t = \\exp(2 relu(W x_t + U h_{t-1}))\nh_t = (v_t - 1) / (v_t + 1)",
+    ),
+    "the sum of a join": (
+        "z_t = \\tanh([h_{t-1}, x_t])\nh_t = \\tanh(W x_t) sum(z_t \\odot z_t)",
+        r"h_t = \tanh(W x_t) (sum(\tanh(h_{t-1})^2) + sum(\tanh(x_t)^2))",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_cells_written_otherwise_are_proved_equal(name):
+    one, other = (
+        compiler.front(compiler.single(f"cell A\n{text}").document).cell for text in OTHERWISE[name]
+    )
+    found = check(one, other)
+    assert found.kind in (Kind.EQUAL, Kind.IDENTICAL)
+    assert found.basis == "exact"

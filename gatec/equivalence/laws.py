@@ -63,6 +63,7 @@ LAWS = {
     "exponential of a sum": "exp(u) exp(v) = exp(u + v)",
     "indicator squared": "[u > 0]^2 = [u > 0]",
     "signs of one value": "[u > 0] [u - 1 > 0] = [u - 1 > 0], [u > 0] [u = 0] = 0, and so on",
+    "signs of a sum": "[v > 0] [u + v > 0] = [u + v > 0] + [u > 0] ([v > 0] - [u + v > 0])",
     "square of a root": "sqrt(u)^2 = u",
     "root": "sqrt(u^2) = |u|, u^(1/2) = sqrt(u)",
     "gate and exponential": "exp(u) sigmoid(u) = exp(u) - sigmoid(u), "

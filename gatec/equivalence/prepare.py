@@ -22,11 +22,13 @@ from itertools import combinations
 from gatec.equivalence.normal import Normaliser
 from gatec.equivalence.polynomials import Poly, TooLarge
 from gatec.equivalence.sides import mapped
-from gatec.expr import Apply, Broadcast, Const, Expr, Ref, Shape, replaced
+from gatec.expr import Apply, Broadcast, Concat, Const, Expr, Ref, Shape, call, replaced, rewrite
 from gatec.ir import Cell, Initial, State
-from gatec.ops import OPS
+from gatec.ops import OPS, Kind
 from gatec.passes.common import Fresh, bottom_up, refs, temporary
 from gatec.passes.delay import delay
+from gatec.passes.layout import ZERO as START
+from gatec.passes.layout import slice_, units
 from gatec.passes.tidy import needs
 
 
@@ -35,7 +37,7 @@ def prepared(cell: Cell) -> Cell:
     cell = alive(_with_constants(delay(cell)))
     try:
         cell = _without_multiples(alive(_merged(cell)))
-        cell = _folded(cell)
+        cell = _folded(alive(_with_sums_apart(cell)))
     except TooLarge:  # compared as it is
         pass
     return cell
@@ -156,6 +158,48 @@ def _factors(kept: State, gone: State, values: Mapping[str, Poly]) -> tuple[Frac
 
 
 # --- Values of states -----------------------------------------------------------------------------
+
+
+def _with_sums_apart(cell: Cell) -> Cell:
+    """The cell with sum(f([u; v])) as sum(f(u)) + sum(f(v)): u may be a state, and v none."""
+    joins: dict[str, Expr] = {}  # quantities that are joins, or functions of them
+
+    def rule(node: Expr) -> Expr:
+        if not isinstance(node, Apply) or node.op != "sum":
+            return node
+        value = _put(node.args[0], "var", joins)
+        join = _joined_inside(value)
+        if join is None:
+            return node
+        terms, start = [], START
+        for part in join.args:
+            stop = start + units(part, 0)
+            piece = slice_(value, 0, start, stop)
+            terms.append(Apply("sum", (piece,)) if piece.shape else piece)
+            start = stop
+        return call("add", *terms)
+
+    equations = []
+    for equation in cell.equations:
+        equations.append(replace(equation, value=rewrite(equation.value, rule)))
+        value = _put(equations[-1].value, "var", joins)
+        if _joined_inside(value) is not None:
+            joins[equation.name] = value
+    return replace(cell, equations=tuple(equations))
+
+
+def _joined_inside(value: Expr) -> Concat | None:
+    """A join of vectors that a value is a function of, unit by unit."""
+    stack = [value]
+    while stack:
+        node = stack.pop()
+        if node.rank != 1:
+            continue
+        if isinstance(node, Concat):
+            return node
+        if isinstance(node, Apply) and OPS[node.op].kind is Kind.POINTWISE:
+            stack.extend(node.args)
+    return None
 
 
 def _folded(cell: Cell) -> Cell:

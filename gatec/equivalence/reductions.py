@@ -4,6 +4,7 @@
     [u > 0] [u > 0] = [u > 0]             u / (u + v) = 1 - v / (u + v)
     u [u = 0] = 0                         1 / (exp(u) + exp(v)) = exp(-u) sigmoid(u - v)
     exp(u) sigmoid(u) = exp(u) - sigmoid(u)    [u > 0] [u - 1 > 0] = [u - 1 > 0]
+    [v > 0] [u + v > 0] = [u + v > 0] + [u > 0] ([v > 0] - [u + v > 0])
 
 `reduced` finds the first that applies to a product; `[u > 0]` is written `where(u > 0, 1, 0)`.
 """
@@ -11,8 +12,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import combinations
 
-from gatec.equivalence.polynomials import Monomial, power_of, product, times
+from gatec.equivalence.polynomials import Monomial, degree, power_of, product, times
 from gatec.expr import Apply, Broadcast, Const, Expr, Shape, call
 from gatec.ops import OPS, Kind
 
@@ -149,6 +151,52 @@ def _line(value: Expr) -> tuple[Fraction, dict[Expr, Fraction]]:
         number, rest = _number_times(term)
         terms[rest] = number
     return terms.pop(ONE, Fraction(0)), terms
+
+
+def _sums(monomial: Monomial) -> tuple[str, Expr] | None:
+    """Two comparisons with 0 of values with the same first term, by what the values differ by.
+
+    So no product is left of two of these: nested maxima come to one form.
+    """
+    found = [
+        (atom, value)
+        for atom, power in monomial
+        if power == 1 and (value := indicated(atom)) is not None
+    ]
+    for (one, value), (other, second) in combinations(found, 2):
+        first = _number_times((_terms(value) or (value,))[0])
+        if first != _number_times((_terms(second) or (second,))[0]) or one.rank != other.rank:
+            continue
+        if _is_larger(second, value):
+            one, value, other, second = other, second, one, value
+        third = indicator(value - second)
+        rest = tuple(item for item in monomial if item[0] not in (one, other))
+        return "signs of a sum", _product([*_factors(rest), one + third * (other - one)])
+    return None
+
+
+def _is_larger(one: Expr, other: Expr) -> bool:
+    """Whether the first term of a difference has a positive number."""
+    number, difference = _line(one)
+    less, subtracted = _line(other)
+    for term, count in subtracted.items():
+        difference[term] = difference.get(term, Fraction(0)) - count
+    difference[ONE] = number - less
+    left = {_monomial(term): count for term, count in difference.items() if count}
+    return left[max(left, key=degree)] > 0
+
+
+def _monomial(term: Expr) -> Monomial:
+    """A term of a normal form, without its number, as atoms with their powers."""
+    found: Monomial = ()
+    for factor in term.children if _is(term, "mul") else (term,):
+        if _is(factor, "pow") and isinstance(factor.children[1], Const):
+            found = times(found, ((factor.children[0], int(factor.children[1].value)),))
+        elif _is(factor, "div"):
+            found = times(found, ((factor.children[1], -1),))
+        elif factor != ONE:
+            found = times(found, ((factor, 1),))
+    return found
 
 
 def _root(monomial: Monomial) -> tuple[str, Expr] | None:
@@ -390,6 +438,7 @@ _LAWS = (
     _exponentials,
     _idempotent,
     _signs,
+    _sums,
     _root,
     _chosen,
     _logistic,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import permutations
 
 from gatec.equivalence.checker import layout
 from gatec.equivalence.checker.algebra import (
@@ -299,6 +300,41 @@ class Laws:
     def signs_of_one_value(self, before: Expr, after: Expr) -> bool:
         return self._choices(before) > 1 and self._by_indicators(before, after)
 
+    def signs_of_a_sum(self, before: Expr, after: Expr) -> bool:
+        """[v > 0] [u + v > 0] = [u + v > 0] + [u > 0] [v > 0] - [u > 0] [u + v > 0]."""
+        value = self._value(before)
+        if len(value) != 1:
+            return False
+        ((term, count),) = value.items()
+        signs = {atom: self._positive(atom) for atom, exponent in term if exponent == 1}
+        for one, other in permutations([atom for atom, v in signs.items() if v is not None], 2):
+            whole, part = signs[one], signs[other]
+            assert whole is not None
+            assert part is not None
+            rest = {tuple(item for item in term if item[0] not in (one, other)): count}
+            both: Sum = {((one, 1),): Fraction(1)}
+            second: Sum = {((other, 1),): Fraction(1)}
+            third = self._indicator(minus(whole, part))
+            made = plus(both, times(third, minus(second, both)))
+            if self._is(after, times(rest, made)):
+                return True
+        return False
+
+    def _indicator(self, value: Sum) -> Sum:
+        """1 where a value is positive, else 0."""
+        return self.algebra.function("where", self.algebra.function("gt", value, {}), ONE, {})
+
+    def _positive(self, atom: int) -> Sum | None:
+        """`u` of an atom that is 1 where u > 0, else 0; None of others."""
+        for inner, _ in (
+            item for arg in self.algebra.atoms[atom].args for t, _ in arg for item in t
+        ):
+            compared = self.algebra.atoms[inner]
+            if compared.op == "gt" and not compared.args[1]:
+                about = thawed(compared.args[0])
+                return about if self._indicator(about) == {((atom, 1),): Fraction(1)} else None
+        return None
+
     def at_zero(self, before: Expr, after: Expr) -> bool:
         return self._choices(before) > 0 and self._by_indicators(before, after)
 
@@ -492,6 +528,7 @@ _CHECKS: dict[str, Callable[[Laws, Expr, Expr], bool]] = {
     "logistic function": Laws.logistic_function,
     "share of a sum": Laws.share_of_a_sum,
     "signs of one value": Laws.signs_of_one_value,
+    "signs of a sum": Laws.signs_of_a_sum,
     "at zero": Laws.at_zero,
     "sign": Laws.sign,
     "sign of a negative": Laws.sign_of_a_negative,
