@@ -141,13 +141,15 @@ def _covering(
         budget = Budget(min(tries, LAYERED))  # a map would have to mix layers
     plain = () if limits else by_name(mine, theirs)
     by_layers = () if layers is None or limits or not layers.whole else (layers.found,)
-    first = (found for found in chain(given, plain, by_layers) if _is_whole(found, theirs))
+    likely = chain(given, by_layers, plain) if waisted else chain(given, plain, by_layers)
+    first = (found for found in likely if _is_whole(found, theirs))
     doubted = False
     search = () if deep else Matcher(mine, theirs, budget).search(limits=limits)
     try:
         for found in chain(first, search):
             # Normal forms are small where waists are equal: under a wrong map they are not.
-            if waisted and not limits and not _is_close(numeric.compare(mine, theirs, found)):
+            known = not waisted or limits or found in by_layers
+            if not known and not _is_close(numeric.compare(mine, theirs, found)):
                 continue
             proof = prove(mine, theirs, found)
             if proof is None:
