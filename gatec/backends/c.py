@@ -28,6 +28,7 @@ class _C(Dialect):
 
     restrict = "restrict"
     calls = _CALLS
+    fills = True  # a test inside of a loop would keep it from running in vectors
     packs = True
 
     def __init__(self, local: Mapping[str, str]) -> None:

@@ -172,7 +172,7 @@ class Backward(Body):
         final = self.phase(Phase.FINAL, of[Phase.FINAL], "1", "Parameters")
         params = self._grad_params()
 
-        body = section("Parameters alone.", [*once, *self.pack()])
+        body = section("Parameters alone.", [*once, *self.fill(), *self.pack()])
         body += section("What arrives from after the last step.", start)
         body += section("Sums over rows.", self._zeros())
         body += ["", *chunk] if chunk else []

@@ -31,6 +31,7 @@ class Dialect(ABC):
 
     restrict  its word for pointers that nothing else points to
     calls     its own spellings of operators
+    fills     whether biases that may be absent are copied, or zeros, before they are read in loops
     packs     whether products want a right operand that stays the same in panels
     local     the local names of the host's functions
     lead      the first row of the batch that is computed in the loop over time, "0" for all rows
@@ -39,6 +40,7 @@ class Dialect(ABC):
 
     restrict: str
     calls: Mapping[str, str] = {}
+    fills = False
     packs = False
 
     def __init__(self, local: Mapping[str, str]) -> None:

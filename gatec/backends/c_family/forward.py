@@ -141,7 +141,7 @@ class Forward(Body):
         )
         start = [line for state in self.plan.states for line in self._start(state)]
         end = [line for state in self.plan.states for line in self._finish(state)]
-        body = section("Parameters alone.", [*once, *self.pack()])
+        body = section("Parameters alone.", [*once, *self.fill(), *self.pack()])
         body += section("The states before the first step.", start)
         body += ["", *self._loop(before, step)]
         body += section("The states after the last step.", end)

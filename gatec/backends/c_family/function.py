@@ -14,7 +14,7 @@ from gatec.backends.c_family.interface import Interface
 from gatec.backends.c_family.kernels import Kernels
 from gatec.backends.c_family.lines import indented
 from gatec.backends.c_family.statements import Statement, Target, folded, grouped, statements
-from gatec.backends.c_family.storage import Scope, Storage
+from gatec.backends.c_family.storage import Scope, Slots, Storage
 from gatec.backends.c_family.tasks import Call, Place, Task
 from gatec.expr import Concat, Expr, Ref, Shape
 from gatec.ir import Equation, Phase, Program, State
@@ -61,6 +61,7 @@ class Body(ABC):
         # Declarations outside of the loop over time, for a chunk of steps, and for a step.
         self.outer, self.middle, self.inner = Scope(), Scope(), Scope()
         self.packs: dict[tuple[str, ...], str] = {}
+        self.filled: dict[str, str] = {}  # biases by name: where they lie with zeros if absent
         self.optional = {param.name for param in self.plan.params if param.bias}
 
     # --- What the two functions do in their own way ------------------------------------------
@@ -92,8 +93,8 @@ class Body(ABC):
         groups = self._homes(grouped(made))
         step = phase is Phase.STEP
         place = Place(
-            lambda ref: self.array(ref, phase),
-            lambda ref: ref.kind == "param" and ref.name in self.optional,
+            lambda ref: self._array(ref, phase),
+            lambda ref: self._is_absent(ref, phase),
             rows,
             rows if step else self.local["rows"],
             self.module.interface.names,
@@ -103,6 +104,33 @@ class Body(ABC):
         )
         made_tasks = [self._packed(task) for task in tasks(groups, place)]
         return self.module.kernels.start(made_tasks, self.stem(phase), title, step=step)
+
+    def _is_absent(self, ref: Ref, phase: Phase) -> bool:
+        """Whether a reference is to a bias that may be a NULL pointer."""
+        known = phase is not Phase.ONCE and self.dialect.fills
+        return ref.kind == "param" and ref.name in self.optional and not known
+
+    def _array(self, ref: Ref, phase: Phase) -> str:
+        """The name of the array of a reference; of a bias that may be absent, of a copy of it."""
+        if not (ref.kind == "param" and ref.name in self.optional) or phase is Phase.ONCE:
+            return self.array(ref, phase)
+        if not self.dialect.fills:
+            return self.array(ref, phase)
+        if ref.name not in self.filled:
+            stem = ref.name + ("_back" if self.backward else "")
+            name = self.filled[ref.name] = self.module.interface.fresh(f"{stem}_or_0")
+            self.storage.reserve(name, Slots.ONE, ref.shape, False, self.backward)
+            self.outer.add(name, self.storage.pointer(name))
+        return self.filled[ref.name]
+
+    def fill(self) -> list[str]:
+        """The statements that copy biases that may be absent, once all phases are made."""
+        shapes = {param.name: param.shape for param in self.plan.params}
+        lines: list[str] = []
+        for bias, name in self.filled.items():
+            count = count_text(shapes[bias])
+            lines += self.dialect.call("copy", ("1", count, name, count, bias, count, "1"))
+        return lines
 
     def _packed(self, task: Task) -> Task:
         """A product whose right operand stays the same takes it in panels."""
