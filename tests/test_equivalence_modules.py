@@ -503,3 +503,33 @@ def test_the_command(capsys):
     again = subprocess.run([sys.executable, "-m", "gatec", *words], capture_output=True, text=True)
     assert again.returncode == 1, again.stderr
     assert again.stdout == text
+
+
+INTERLEAVED = """
+import torch
+from torch import nn
+
+
+class Interleaved(nn.Module):
+    \"\"\"A GRU whose gates lie in each other: r_0, z_0, r_1, z_1, ...\"\"\"
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.gates = nn.Linear(input_size + hidden_size, 2 * hidden_size)
+        self.candidate = nn.Linear(input_size + hidden_size, hidden_size)
+
+    def forward(self, x, h):
+        gates = torch.sigmoid(self.gates(torch.cat([x, h], 1))).view(len(x), self.hidden_size, 2)
+        r, z = gates[..., 0], gates[..., 1]
+        n = torch.tanh(self.candidate(torch.cat([x, r * h], 1)))
+        return (1 - z) * n + z * h
+"""
+
+
+def test_gates_that_lie_in_each_other_are_not_called_different(tmp_path):
+    """It is the GRU, in an order of rows that no search tries: anything but `different`."""
+    place = tmp_path / "interleaved.py"
+    place.write_text(INTERLEAVED)
+    found = gatec.check("gru", f"module:{place}:Interleaved")
+    assert found.kind is not Kind.DIFFERENT

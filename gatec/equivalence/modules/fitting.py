@@ -107,11 +107,13 @@ def _judged(
             return Verdict(
                 Kind.DIFFERENT, *names, basis="numerical", reason=reason, replays=(replay,)
             )
-    kind = Kind.DIFFERENT if fit.complete else Kind.UNDECIDED
+    # Gates that lie in each other are in no order that was tried.
+    complete = fit.complete and not module.interleaved
+    kind = Kind.DIFFERENT if complete else Kind.UNDECIDED
     return Verdict(
         kind,
         *names,
-        basis="numerical" if fit.complete else "none",
+        basis="numerical" if complete else "none",
         searched=searched,
         reason=f"under the best match of parameters {fit.told(match)}",
     )

@@ -88,7 +88,7 @@ class _Interpreter:
             except Untraceable as error:
                 if call.place is not None:
                     where = f"{call.place.file}:{call.place.line}"
-                    raise Untraceable(f"{where}: {error}") from None
+                    raise type(error)(f"{where}: {error}") from None
                 raise
         results = tuple(self._value(result) for result in self.graph.results)
         return Reading(results, tuple(self.named), self.buffers)

@@ -9,7 +9,7 @@ from gatec.equivalence.modules.address import Address, fail
 from gatec.equivalence.modules.calling import Calling
 from gatec.equivalence.modules.construct import Constructor, constructor, example
 from gatec.equivalence.modules.probing import NotCalled
-from gatec.equivalence.modules.record import Untraceable
+from gatec.equivalence.modules.record import Interleaved, Untraceable
 from gatec.equivalence.modules.trace import Traced
 
 
@@ -17,9 +17,10 @@ from gatec.equivalence.modules.trace import Traced
 class LoadedModule:
     """A class of modules.
 
-    traced  what it computes, as a cell; None where that could not be read
-    reason  why not
-    notes   what a user should know of how it was read
+    traced       what it computes, as a cell; None where that could not be read
+    reason       why not
+    interleaved  whether that is because it takes every n-th unit
+    notes        what a user should know of how it was read
     """
 
     address: Address
@@ -27,6 +28,7 @@ class LoadedModule:
     calling: Calling
     traced: Traced | None
     reason: str = ""
+    interleaved: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -54,7 +56,7 @@ def load(address: Address) -> LoadedModule:
         fixed = _without_constants(found)
         if fixed is not None:
             return fixed
-        return replace(found, reason=str(error))
+        return replace(found, reason=str(error), interleaved=isinstance(error, Interleaved))
 
 
 def _without_constants(found: LoadedModule) -> LoadedModule | None:

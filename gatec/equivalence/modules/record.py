@@ -24,6 +24,13 @@ class Untraceable(Exception):
     """A module's computation cannot be read as equations; the message says why."""
 
 
+class Interleaved(Untraceable):
+    """It takes every n-th unit: its packed parameters have an order that no search tries."""
+
+    def __init__(self, message: str = "it takes every n-th unit of a vector") -> None:
+        super().__init__(message)
+
+
 @dataclass(frozen=True)
 class TensorId:
     """A tensor of a run, by its number."""

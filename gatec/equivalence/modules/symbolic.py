@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gatec.equivalence.modules.merge import Count, Sizes
-from gatec.equivalence.modules.record import Untraceable
+from gatec.equivalence.modules.record import Interleaved, Untraceable
 from gatec.expr import Broadcast, Const, Dim, Expr, Shape, number
 from gatec.passes.layout import concat, slice_, transpose
 from gatec.passes.products import product
@@ -176,7 +176,7 @@ class Space:
         """A flat tensor with one atom as an enumeration of `outer` parts and the rest."""
         (atom,) = flat.axes[position]
         if outer is None or len(set(outer)) > 1 or outer[0] < 2:
-            raise Untraceable("it takes every n-th unit of a vector")
+            raise Interleaved
         count = outer[0]
         before = flat.axes[:position]
         place = len(lists(flat_ := [a for (a,) in before]))
@@ -246,7 +246,7 @@ class Space:
         if any(isinstance(atom, Batch) for atom in axis):
             raise Untraceable("it joins rows of the batch with something else")
         if len(units(axis)) > 1 or (units(axis) and not isinstance(axis[-1], Unit)):
-            raise Untraceable("it takes every n-th unit of a vector")
+            raise Interleaved
         before = [a for other in value.axes[:dim] for a in other]
         place, inner = len(lists(before)), len(units(before))
         own = lists(axis)

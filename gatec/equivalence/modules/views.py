@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatec.equivalence.modules.contract import Products
-from gatec.equivalence.modules.record import Untraceable
+from gatec.equivalence.modules.record import Interleaved, Untraceable
 from gatec.equivalence.modules.symbolic import Symbolic
 from gatec.expr import Dim
 
@@ -79,7 +79,7 @@ def _sliced(
     last = length if stop is None else space.bound(stop, length)
     if step != 1:
         if length.terms:
-            raise Untraceable("it takes every n-th unit of a vector")
+            raise Interleaved
         order = range(first.const, last.const, step)
         return View(lambda s, v: s.reordered(v, dim, order), _unwritable)
     return _range(dim, first, last)
