@@ -6,7 +6,8 @@
 Every figure is a median over runs in which all are timed in turn: the machine is noisy, the ratios
 are less so. `of the limit` is the time over that of the same multiplications at the speed of a
 large matrix product, measured in the same turns. Errors are relative to the largest value, against
-the same module in float64. float32; training is forward and backward, by all parameters and the input.
+the same module in float64. float32; training is forward and backward, by all parameters and the
+input.
 """
 
 from __future__ import annotations

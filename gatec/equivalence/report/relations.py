@@ -132,8 +132,8 @@ class Relations:
 
     def _tied_gates(self) -> Iterator[Line]:
         """Relations between gates that hold with the map, and not without it."""
-        names = {waist.mine: waist.name for waist in self.proof.waists}
-        before, after = (normal_forms(cut(cell, names)) for cell in (self.proof.mine, self.made))
+        waists = {waist.mine: waist.name for waist in self.proof.waists}
+        before, after = (normal_forms(cut(cell, waists)) for cell in (self.proof.mine, self.made))
         names = [name for name in after if name in before]
         for index, name in enumerate(names):
             left = self.general.of("var", name)
