@@ -543,6 +543,7 @@ static void gatec_gemm_add(
     const real *b, size_t b_row, size_t b_column)
 {
     real left[GATEC_TALL * GATEC_DEPTH], right[GATEC_DEPTH * GATEC_WIDTH];
+    real part[GATEC_HEIGHT * GATEC_WIDTH];
     const struct gatec_team alone = {0, 1, NULL};
     const size_t first = gatec_from(team, m, GATEC_HEIGHT), last = gatec_to(team, m, GATEC_HEIGHT);
     for (size_t p = 0; p < k; p += GATEC_DEPTH)
@@ -557,9 +558,11 @@ static void gatec_gemm_add(
                     &alone, width, depth, right, b + p * b_row + j * b_column, b_row, b_column);
                 for (size_t i = top; i < bottom; i += GATEC_HEIGHT) {
                     const size_t rows = bottom - i < GATEC_HEIGHT ? bottom - i : GATEC_HEIGHT;
-                    real *const place = c + i * n + j;
-                    gatec_columns(rows, width, depth, place, n, place, n,
+                    gatec_columns(rows, width, depth, part, GATEC_WIDTH, NULL, 0,
                         left + (i - top) * depth, 1, GATEC_HEIGHT, right, GATEC_WIDTH);
+                    for (size_t row = 0; row < rows; row++)
+                        for (size_t lane = 0; lane < width; lane++)
+                            c[(i + row) * n + j + lane] += part[row * GATEC_WIDTH + lane];
                 }
             }
         }
