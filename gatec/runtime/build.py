@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import os
 import secrets
-import shlex
 import shutil
 import stat
 import subprocess
@@ -22,7 +21,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from gatec.native import FLAGS
+from gatec.errors import GatecError
+from gatec.native import FLAGS, host_compiler
 
 _WIDE = "-mprefer-vector-width=512"  # compilers are shy of the widest vectors
 REALS = {"float32": "float", "float64": "double"}
@@ -58,14 +58,12 @@ def library(files: Mapping[str, str], real: str) -> Path:
 
 
 def _compiler() -> list[str]:
-    """The command of the C compiler: `$CC`, else cc, gcc or clang."""
-    named = shlex.split(os.environ.get("CC", ""))
-    for candidate in [named] if named else [["cc"], ["gcc"], ["clang"]]:
-        if shutil.which(candidate[0]):
-            return candidate
-    if named:
-        raise Unavailable(f"the C compiler {named[0]} ($CC) is not there")
-    raise Unavailable("no C compiler was found; install gcc or clang")
+    """The command of the host's C compiler. Raises Unavailable."""
+    try:
+        return host_compiler()
+    except GatecError as error:
+        (found,) = error.diagnostics
+        raise Unavailable(f"{found.message}; {found.hint}") from error
 
 
 @cache
