@@ -3,9 +3,9 @@
 import pytest
 
 import gatec
-from gatec.equivalence.layers import waists
 from gatec.equivalence.prepare import prepared
 from gatec.equivalence.verdict import Kind
+from gatec.equivalence.waists import waists
 
 
 def highway(depth, turned=(), broken=None):

@@ -17,6 +17,7 @@ from functools import lru_cache
 from gatec.equivalence.candidates import filled
 from gatec.equivalence.match import Budget, Found, Matcher
 from gatec.equivalence.polynomials import TooLarge
+from gatec.equivalence.waists import waists
 from gatec.expr import Expr, Ref, rewrite
 from gatec.ir import Cell, Equation, Input
 from gatec.passes.common import refs
@@ -68,23 +69,6 @@ def layered(mine: Cell, theirs: Cell) -> Layering | None:
     }
     whole &= params.keys() == {param.name for param in mine.params}
     return Layering(Found(states, filled(mine.params, theirs.params, params)), whole, complete)
-
-
-def waists(cell: Cell) -> list[str]:
-    """The quantities, in order, that several later ones read and that read one another.
-
-    A gate is read once; what a layer hands on is read by all gates of the next one.
-    """
-    readers: dict[str, set[str]] = {equation.name: set() for equation in cell.equations}
-    for equation in cell.equations:
-        for ref in refs(equation.value, "var"):
-            readers[ref.name].add(equation.name)
-    results = {cell.output, *(state.update for state in cell.states)}
-    return [
-        equation.name
-        for equation in cell.equations
-        if equation.name not in results and len(readers[equation.name]) > 1
-    ]
 
 
 def _goals(

@@ -210,7 +210,7 @@ class Body(ABC):
         """The same, of the rows of the batch that are computed in the loop over time."""
         lead, batch = self.dialect.lead, self.local["batch"]
         if lead == "0":
-            return f"{base} + {product(slot, self.units(shape))}"
+            return self.at(base, slot, shape)
         rows = lead if slot == "0" else f"({product(slot, batch)} + {lead})"
         return f"{base} + {product(rows, count_text(shape))}"
 
