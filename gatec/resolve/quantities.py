@@ -6,6 +6,7 @@ whatever the letters. After this, lag 0 is the current step.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -29,7 +30,7 @@ from gatec.syntax import (
 )
 
 INPUT_LETTERS = ("x", "u", "X", "s", "v", "y")
-
+_BOLD = re.compile(r"\\(?:mathbf|mathbfit|boldsymbol|bm|pmb|bf|vec)(?![A-Za-z])")
 
 _MAX_COMPARED = 50_000  # names, in search of similar ones
 
@@ -295,7 +296,9 @@ def _untimed(module: Module) -> set[Key]:
     """The names that stand for two quantities, one with time and one without.
 
     That is said by a declaration of a constant or a parameter, or by an equation of its own for a
-    name without index that the equation with index reads: `a = \\sigma(\\Lambda)`, `a_t = a^{r_t}`.
+    name without index that the equation with index reads: `a = \\sigma(\\Lambda)`, `a_t = a^{r_t}`;
+    of Greek letters and steps by their font, too: `\\boldsymbol{\\tau}_t = \\tau \\sigma(…)`. A
+    letter such as h, read without its index, more likely lacks it.
     """
     declared = {
         symbol.key
@@ -306,14 +309,33 @@ def _untimed(module: Module) -> set[Key]:
     timed: set[Key] = set()
     bare: set[Key] = set()
     read: set[Key] = set()
+    bold: set[Key] = set()  # with an index, in a font
     for equation in module.equations:
         left = left_names(equation.left)
         own = {symbol.key for symbol in left if symbol.time is not None}
         timed |= own
         bare |= {symbol.key for symbol in left if symbol.time is None}
+        bold |= {s.key for s in left if s.time is not None and _is_number(s.key) and _is_bold(s)}
         if own:
             read |= {s.key for s in symbols(equation.right) if s.time is None} & own
-    return (declared & timed) | (bare & read)
+    if apart := bold & read:  # `\\mathbf r` for `\\mathbf r_t` is one quantity all the same
+        apart -= {
+            s.key
+            for equation in module.equations
+            for s in symbols(equation.right)
+            if s.key in apart and _is_bold(s) == (s.time is None)
+        }
+    return (declared & timed) | (bare & read) | apart
+
+
+def _is_number(key: Key) -> bool:
+    """Whether a name without a font is by convention a number: a small Greek letter, a step."""
+    return key.base in SMALL_GREEK or key.base.startswith("Delta_")
+
+
+def _is_bold(symbol: Symbol) -> bool:
+    """Whether a name is set as vectors are: `\\mathbf{h}`, `\\boldsymbol{\\Delta t}`."""
+    return _BOLD.match(symbol.span.text.lstrip("{")) is not None
 
 
 def left_names(node: Node) -> tuple[Symbol, ...]:

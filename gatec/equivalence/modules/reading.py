@@ -8,12 +8,14 @@ applies, the likeliest first.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from gatec.equivalence.modules import words
 from gatec.equivalence.modules.loaded import LoadedModule
-from gatec.errors import GatecError, Source
+from gatec.errors import GatecError, Source, Span
 from gatec.expr import Apply
 from gatec.ir import Cell
 from gatec.ops import FUNCTIONS, OPS, Kind
@@ -21,9 +23,11 @@ from gatec.parse import parse
 from gatec.passes.common import nodes
 from gatec.resolve import resolve
 from gatec.source.document import Document, Formula, Style
+from gatec.syntax import Bracket, Key, Module, Node, Product, Symbol, symbols, walk
 
 _UNKNOWN = "E0204"  # a symbol is applied like a function, and is none
 _USUAL = ("tanh", "sigmoid", "relu")
+_SPACE = re.compile(r"(?:\s|\\[!,;:> ]|\\(?:left|[bB]igg?l?)(?![A-Za-z]))*")
 _MOST = 3  # unknown functions in one text
 
 
@@ -32,19 +36,18 @@ def cells(document: Document, module: LoadedModule) -> Iterator[tuple[Cell, str]
 
     Raises GatecError where it cannot be read whatever its unknown functions are.
     """
+    document, told = _with_sigma(document)
     try:
-        yield resolve(parse(document)).cell, ""
+        yield resolve(parse(document)).cell, told
         return
     except GatecError as error:
-        if any(diagnostic.code != _UNKNOWN for diagnostic in error.diagnostics):
-            raise
-        found = [d.span.text for d in error.diagnostics if d.span is not None]
-        names = list(dict.fromkeys(found))
+        names = _unknown_functions(document, error)
         if not names or len(names) > _MOST:
             raise
-        options = _functions(module)
+        said = {name: words.named(document, name) for name in names}
+        options = [[f] if (f := said[name]) else _functions(module) for name in names]
         read, failures = [], []
-        for chosen in itertools.product(options, repeat=len(names)):
+        for chosen in itertools.product(*options):
             made = _with_functions(document, names, chosen)
             try:
                 read.append((resolve(parse(made)).cell, names, chosen))
@@ -55,8 +58,59 @@ def cells(document: Document, module: LoadedModule) -> Iterator[tuple[Cell, str]
     applied = _applied(module.traced.cell) if module.traced else Counter()
     read.sort(key=lambda entry: _distance(_applied(entry[0]), applied))  # a stable order
     for cell, names, chosen in read:
-        told = " and ".join(f"{n} is {f}" for n, f in zip(names, chosen, strict=True))
-        yield cell, f"{told}, as in {module.name}"
+        pairs = list(zip(names, chosen, strict=True))
+        stated = _told([pair for pair in pairs if said[pair[0]]], "as the text says")
+        assumed = _told([pair for pair in pairs if not said[pair[0]]], f"as in {module.name}")
+        yield cell, "; ".join(filter(None, (told, stated, assumed)))
+
+
+def _told(pairs: Sequence[tuple[str, str]], why: str) -> str:
+    told = " and ".join(f"{name} is {function}" for name, function in pairs)
+    return f"{told}, {why}" if told else ""
+
+
+def _with_sigma(document: Document) -> tuple[Document, str]:
+    """A text that says that its σ is no sigmoid, with that said as a formula."""
+    for symbol in ("\\sigma", "σ"):
+        function = words.named(document, symbol)
+        if function not in (None, "sigmoid"):
+            made = _with_functions(document, [symbol], [function])
+            return made, f"{symbol} is {function}, as the text says"
+    return document, ""
+
+
+def _unknown_functions(document: Document, error: GatecError) -> list[str]:
+    """What a text that cannot be read applies like functions; empty where that is not why."""
+    unknown = [d.span.text for d in error.diagnostics if d.code == _UNKNOWN and d.span is not None]
+    # What else is wrong may come from a letter that is taken for a vector: `s(W x_t + b)`.
+    others = any(diagnostic.code != _UNKNOWN for diagnostic in error.diagnostics)
+    return list(dict.fromkeys((*unknown, *(_applied_letters(parse(document)) if others else ()))))
+
+
+def _applied_letters(module: Module) -> Iterator[str]:
+    """Small letters that no equation defines and that stand before brackets only."""
+    defined = {s.key for equation in module.equations for s in symbols(equation.left)}
+    read = Counter(s.key for equation in module.equations for s in symbols(equation.right))
+    applied: Counter[Key] = Counter()
+    for equation in module.equations:
+        for node in walk(equation.right):
+            if not isinstance(node, Product) or node.elementwise:
+                continue
+            for factor, following in itertools.pairwise(node.factors):
+                if isinstance(factor, Symbol) and _is_applied(factor, following):
+                    applied[factor.key] += 1
+    for key, count in applied.items():
+        if key not in defined and count == read[key]:
+            yield str(key)
+
+
+def _is_applied(symbol: Symbol, following: Node) -> bool:
+    """Whether a letter without time stands before a round bracket, with no sign between."""
+    if not isinstance(following, Bracket) or symbol.time is not None or not symbol.key.plain:
+        return False
+    between = Span(symbol.span.source, symbol.span.end, following.span.start)
+    letter = len(symbol.key.base) == 1 and symbol.key.base.islower()
+    return letter and following.kind == "(" and _SPACE.fullmatch(between.text) is not None
 
 
 def _with_functions(document: Document, names: Sequence[str], chosen: Sequence[str]) -> Document:
