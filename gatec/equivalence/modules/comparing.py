@@ -52,7 +52,8 @@ def compare_document(document: Document, module: LoadedModule) -> Verdict:
     Raises GatecError where the document cannot be read.
     """
     readings = list(_closest(document, module))
-    proved = [given for given in readings if _is_written_alike(given[0], module)]
+    several = len(readings) > 1  # else it is looked at once, in `compare`
+    proved = [given for given in readings if several and _is_written_alike(given[0], module)]
     best: Verdict | None = None
     for cell, note in (proved or readings)[:_READINGS]:
         verdict = compare(cell, module)
