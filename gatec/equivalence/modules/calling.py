@@ -51,6 +51,7 @@ class Calling:
     input       the position of the input among the arguments
     size        the name of the input's size
     structure   how the state that is handed over nests
+    keywords    of the arguments that hold states, "" for one that is passed by position
     required    whether there is no state by default
     last_only   whether a sequence gives the output of its last step alone
     names       of the states, from the signature of forward
@@ -66,6 +67,7 @@ class Calling:
     required: bool = False
     last_only: bool = False
     names: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
     shapes: tuple[SymbolicShape, ...] = ()
 
     def zeros(self, sizes: Mapping[str, int], rows: int) -> list[Tensor] | None:
@@ -87,16 +89,20 @@ class Calling:
         self, module: nn.Module, x: Tensor, states: list[Tensor] | None
     ) -> tuple[Tensor, list[Tensor]]:
         """The output and the new states; `states` None leaves them out."""
-        return self.split(module(*self.arguments(x, states)))
+        return self.split(self.returns(module, x, states))
 
-    def arguments(self, x: Tensor, states: list[Tensor] | None) -> list[Any]:
-        """What forward is called with."""
+    def returns(self, module: nn.Module, x: Tensor, states: list[Tensor] | None) -> Any:
+        """What a module returns, as it is."""
         given: list[Any] = []
         if states is not None:
             state = nested(self.structure, list(states))
             given = list(state) if self.passing is Passing.EACH else [state]
+        # What is handed over beyond the arguments that are known is by position: an error.
+        keywords = (*self.keywords, *("",) * len(given))[: len(given)]
+        named = {name: value for name, value in zip(keywords, given, strict=True) if name}
+        given = [value for name, value in zip(keywords, given, strict=True) if not name]
         given.insert(min(self.input, len(given)), x)
-        return given
+        return module(*given, **named)
 
     def split(self, returned: Any) -> tuple[Tensor, list[Tensor]]:
         """What a module returned, as its output and its new states."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from gatec.equivalence.modules.calling import (
 from gatec.equivalence.modules.construct import BATCH, HIDDEN, INPUT, quiet
 
 _X_NAMES = re.compile(r"(x|inp|inputs?|input_?(t|seq|sequence|tensor)?|x_?t|seq|data)", re.I)
+_NO_STATES = re.compile(r"mask|len(gth)?s?$|return|device|dtype")
 _TOLERANCE = 1e-9
 _STEPS, _ROWS = 4, 6  # of the sequences that conventions are tried on
 
@@ -84,9 +85,10 @@ class _Probe:
         self.x = torch.randn(shape, generator=generator, dtype=torch.float64)
         self.moved = self.x + torch.randn(shape, generator=generator, dtype=torch.float64)
         params = _forward_parameters(self.module)
-        names = [p.name for p in params]
+        names = [p.name for p in params if p.kind is not p.KEYWORD_ONLY]
         self.input = next((i for i, n in enumerate(names) if _X_NAMES.fullmatch(n)), 0)
-        others = [p for i, p in enumerate(params) if i != self.input]
+        others = [p for i, p in enumerate(params) if i != self.input and not _is_no_state(p)]
+        self.by_keyword = {p.name for p in others if p.kind is p.KEYWORD_ONLY}
         self.required = [p.name for p in others if p.default is p.empty]
         self.names = tuple(p.name for p in others)
 
@@ -108,11 +110,12 @@ class _Probe:
                 self.size,
                 form,
                 bool(shapes),
+                keywords=self._keywords(self.required),
                 shapes=shapes,
             )
             try:
                 x = start.arranged(self.x[:1])
-                returned = self.module(*start.arguments(x, self._start(start)))
+                returned = start.returns(self.module, x, self._start(start))
             except Exception as error:
                 self.failures.append(error)
                 continue
@@ -133,6 +136,25 @@ class _Probe:
                 for several in (2, 3, 4):
                     form = (tuple, ("tensor",) * several)
                     yield form, (shape,) * several, Passing.ONE
+                if keys := self._keys(shape):
+                    named = (keys, ("tensor",) * len(keys))
+                    yield named, (shape,) * len(keys), Passing.ONE
+
+    def _keys(self, shape: SymbolicShape) -> tuple[str, ...]:
+        """The keys that are read of a state which is a dictionary."""
+        sizes = {**self.sizes, BATCH: _ROWS}
+        zeros = torch.zeros([sizes[n] if isinstance(n, str) else n for n in shape])
+        start = Calling(self.layout, Passing.ONE, Returned.NOWHERE, self.input, self.size)
+        start = replace(start, structure="tensor", keywords=self._keywords(self.required))
+        state: Any = _Keys(zeros)
+        try:  # whatever it returns: a dictionary in place of a tensor is no state yet
+            start.returns(self.module, start.arranged(self.x[:1]), [state])
+        except Exception as error:
+            self.failures.append(error)
+        return tuple(state)
+
+    def _keywords(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name if name in self.by_keyword else "" for name in names)
 
     def _shapes(self) -> Iterator[SymbolicShape]:
         """Shapes that a state may have."""
@@ -160,7 +182,11 @@ class _Probe:
                 if way is Passing.EACH and not isinstance(state, (tuple, list)):
                     continue
                 names = self._names(way, len(tensors(state)))
-                yield replace(start, passing=way, returned=where, structure=form, names=names)
+                made = replace(start, passing=way, returned=where, structure=form, names=names)
+                if not start.required:
+                    handed = len(state) if way is Passing.EACH else 1
+                    made = replace(made, keywords=self._keywords(self.names[:handed]))
+                yield made
 
     def _places(self, returned: Any) -> list[Returned]:
         if isinstance(returned, Tensor):
@@ -258,9 +284,32 @@ def _kinds(form: Structure) -> Structure:
 
 
 def _forward_parameters(module: nn.Module) -> list[inspect.Parameter]:
-    """The parameters of forward that are passed by position."""
+    """The parameters of forward that take a value each; those by keyword alone come last."""
     try:
         found = inspect.signature(module.forward).parameters.values()
     except (TypeError, ValueError):
         return []
-    return [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def _is_no_state(param: inspect.Parameter) -> bool:
+    """Whether a parameter by keyword alone is there for something else."""
+    if param.kind is not param.KEYWORD_ONLY:
+        return False
+    optional = param.default is not param.empty
+    return optional and (param.default is not None or _NO_STATES.search(param.name) is not None)
+
+
+class _Keys(dict[str, Tensor]):
+    """A dictionary that has what is asked for."""
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.value = value
+
+    def __missing__(self, key: str) -> Tensor:
+        self[key] = self.value
+        return self.value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key]

@@ -1,0 +1,90 @@
+"""How modules are called: states by keyword, in dictionaries, one row at a time, fixed sizes."""
+
+import pytest
+
+import gatec
+from gatec.equivalence import modules
+from gatec.equivalence.verdict import Kind
+
+CODE = """
+import torch
+from torch import nn
+
+class Plain(nn.Module):
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.a = nn.Linear(input_size, hidden_size)
+        self.b = nn.Linear(hidden_size, hidden_size)
+
+class ByKeyword(Plain):
+    def forward(self, x, *, state=None, return_gates=False):
+        if state is None:
+            state = x.new_zeros(x.size(0), self.b.in_features)
+        h = torch.tanh(self.a(x) + self.b(state))
+        return h, h
+
+class ByKeywordWrong(ByKeyword):
+    def forward(self, x, *, state=None, return_gates=False):
+        h, _ = super().forward(x, state=state)
+        return h, h + state if state is not None else h
+
+class ByKeywordAlways(Plain):
+    def forward(self, x, mask=None, *, h):
+        return torch.tanh(self.a(x) + self.b(h))
+
+class TwoByKeyword(nn.Module):
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.cell = nn.LSTMCell(input_size, hidden_size)
+    def forward(self, x, *, h=None, c=None):
+        return self.cell(x, None if h is None else (h, c))
+
+class InDictionary(Plain):
+    def forward(self, x, state):
+        h = torch.tanh(self.a(x) + self.b(state["h"]))
+        return h, {"h": h}
+
+class TwoInDictionary(TwoByKeyword):
+    def forward(self, x, state):
+        h, c = self.cell(x, (state["hidden"], state["memory"]))
+        return h, {"hidden": h, "memory": c}
+
+class TwoInDictionaryWrong(TwoInDictionary):
+    def forward(self, x, state):
+        h, new = super().forward(x, state)
+        return h, {**new, "hidden": new["memory"]}
+"""
+
+
+@pytest.fixture(scope="module")
+def check(tmp_path_factory):
+    path = tmp_path_factory.mktemp("modules") / "cells.py"
+    path.write_text(CODE)
+
+    def checked(spec, name):
+        return modules.compare(gatec.parse(spec).cell, f"module:{path}:{name}")
+
+    return checked
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("rnn", "ByKeyword"),
+        ("rnn", "ByKeywordAlways"),
+        ("lstm", "TwoByKeyword"),
+        ("rnn", "InDictionary"),
+        ("lstm", "TwoInDictionary"),
+    ],
+)
+def test_states_are_handed_over(check, spec, name):
+    verdict = check(spec, name)
+    assert verdict.kind is Kind.EQUAL
+    assert verdict.basis == "exact"
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"), [("rnn", "ByKeywordWrong"), ("lstm", "TwoInDictionaryWrong")]
+)
+def test_states_that_are_not_what_they_should_be(check, spec, name):
+    assert check(spec, name).kind is Kind.DIFFERENT
