@@ -53,6 +53,37 @@ class TwoInDictionaryWrong(TwoInDictionary):
     def forward(self, x, state):
         h, new = super().forward(x, state)
         return h, {**new, "hidden": new["memory"]}
+
+class OneRow(Plain):
+    def forward(self, x, h):
+        return torch.tanh(self.a.weight @ x + self.a.bias + self.b.weight @ h + self.b.bias)
+
+class OneRowWrong(Plain):
+    def forward(self, x, h):
+        return torch.tanh(self.a.weight @ x + self.a.bias) + self.b.weight @ h
+
+class OneSequence(Plain):
+    def forward(self, xs):
+        h = xs.new_zeros(self.b.in_features)
+        out = []
+        for x in xs:
+            h = torch.tanh(self.a.weight.mv(x) + self.a.bias + self.b.weight.mv(h))
+            out.append(h)
+        return torch.stack(out)
+
+class OneLast(OneSequence):
+    def forward(self, xs):
+        return super().forward(xs)[-1]
+
+class OneState(Plain):
+    def forward(self, xs, h=None):
+        if h is None:
+            h = xs.new_zeros(self.b.in_features)
+        out = []
+        for x in xs:
+            h = torch.tanh(self.a.weight.mv(x) + self.a.bias + self.b.weight.mv(h))
+            out.append(h)
+        return torch.stack(out), h
 """
 
 
@@ -75,6 +106,10 @@ def check(tmp_path_factory):
         ("lstm", "TwoByKeyword"),
         ("rnn", "InDictionary"),
         ("lstm", "TwoInDictionary"),
+        ("rnn", "OneRow"),
+        ("rnn", "OneSequence"),
+        ("rnn", "OneLast"),
+        ("rnn", "OneState"),
     ],
 )
 def test_states_are_handed_over(check, spec, name):
@@ -84,7 +119,8 @@ def test_states_are_handed_over(check, spec, name):
 
 
 @pytest.mark.parametrize(
-    ("spec", "name"), [("rnn", "ByKeywordWrong"), ("lstm", "TwoInDictionaryWrong")]
+    ("spec", "name"),
+    [("rnn", "ByKeywordWrong"), ("lstm", "TwoInDictionaryWrong"), ("rnn", "OneRowWrong")],
 )
 def test_states_that_are_not_what_they_should_be(check, spec, name):
     assert check(spec, name).kind is Kind.DIFFERENT

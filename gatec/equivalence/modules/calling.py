@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -51,6 +51,7 @@ class Calling:
     input       the position of the input among the arguments
     size        the name of the input's size
     structure   how the state that is handed over nests
+    by_row      whether it takes no batch, but the units of one row
     keywords    of the arguments that hold states, "" for one that is passed by position
     required    whether there is no state by default
     last_only   whether a sequence gives the output of its last step alone
@@ -66,6 +67,7 @@ class Calling:
     structure: Structure = None
     required: bool = False
     last_only: bool = False
+    by_row: bool = False
     names: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     shapes: tuple[SymbolicShape, ...] = ()
@@ -88,8 +90,30 @@ class Calling:
     def __call__(
         self, module: nn.Module, x: Tensor, states: list[Tensor] | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """The output and the new states; `states` None leaves them out."""
-        return self.split(self.returns(module, x, states))
+        """The output and the new states; `states` None leaves them out.
+
+        Where rows are handed over one by one, x and the states have an axis of rows all the same.
+        """
+        if not self.by_row:
+            return self.split(self.returns(module, x, states))
+        single = replace(self, by_row=False)
+        found = [
+            single(module, *self.row(x, states, b)) for b in range(x.shape[self._axis_of_rows])
+        ]
+        axis = 0 if self.last_only else self._axis_of_rows
+        output = torch.stack([output for output, _ in found], axis)
+        parts = zip(*(new for _, new in found), strict=True)
+        return output, [torch.stack(rows) for rows in parts]
+
+    @property
+    def _axis_of_rows(self) -> int:
+        return 1 if self.layout is Layout.TIME_FIRST else 0
+
+    def row(
+        self, x: Tensor, states: list[Tensor] | None, b: int
+    ) -> tuple[Tensor, list[Tensor] | None]:
+        """One row of an input and of states."""
+        return x.select(self._axis_of_rows, b), None if states is None else [s[b] for s in states]
 
     def returns(self, module: nn.Module, x: Tensor, states: list[Tensor] | None) -> Any:
         """What a module returns, as it is."""

@@ -43,8 +43,8 @@ def find(module: nn.Module, sizes: dict[str, int]) -> Calling:
     failures: list[Exception] = []
     with quiet():
         for size in [name for name in (INPUT, HIDDEN) if name in sizes] or list(sizes):
-            for layout in _layouts(module):
-                probe = _Probe(module, sizes, size, layout)
+            for layout, by_row in _layouts(module):
+                probe = _Probe(module, sizes, size, layout, by_row)
                 try:
                     return next(iter(probe.conventions()))
                 except StopIteration:
@@ -58,11 +58,13 @@ def find(module: nn.Module, sizes: dict[str, int]) -> Calling:
     raise NotCalled(detail.strip().splitlines()[0])
 
 
-def _layouts(module: nn.Module) -> list[Layout]:
-    """The layouts of a sequence as the module says, if it says; a step first."""
+def _layouts(module: nn.Module) -> list[tuple[Layout, bool]]:
+    """Layouts as the module says, if it says; a step first, and rows one by one last."""
     flag = getattr(module, "batch_first", None)
     sequences = [Layout.TIME_FIRST, Layout.BATCH_FIRST]
-    return [Layout.STEP, *(sequences[::-1] if flag else sequences)]
+    batched = [Layout.STEP, *(sequences[::-1] if flag else sequences)]
+    rows = [Layout.STEP, Layout.TIME_FIRST]
+    return [*((layout, False) for layout in batched), *((layout, True) for layout in rows)]
 
 
 class _Unfit(Exception):
@@ -77,6 +79,7 @@ class _Probe:
     sizes: dict[str, int]
     size: str
     layout: Layout
+    by_row: bool = False
 
     def __post_init__(self) -> None:
         self.failures: list[Exception] = []
@@ -110,18 +113,25 @@ class _Probe:
                 self.size,
                 form,
                 bool(shapes),
+                by_row=self.by_row,
                 keywords=self._keywords(self.required),
                 shapes=shapes,
             )
             try:
-                x = start.arranged(self.x[:1])
-                returned = start.returns(self.module, x, self._start(start))
+                returned = self._returned(start, self._start(start))
             except Exception as error:
                 self.failures.append(error)
                 continue
             yield from self._passings(start, returned)
             if not start.required and self.layout is not Layout.STEP:
                 yield start  # the states are its own affair
+
+    def _returned(self, start: Calling, states: list[Any] | None) -> Any:
+        """What a first step returns, of one row where these are handed over one by one."""
+        x = start.arranged(self.x[:1])
+        if start.by_row:
+            x, states = start.row(x, states, 0)
+        return start.returns(self.module, x, states)
 
     def _starts(self) -> Iterator[tuple[Structure, tuple[SymbolicShape, ...], Passing]]:
         """States for a first call: none; else zeros, as the signature has them."""
@@ -144,11 +154,15 @@ class _Probe:
         """The keys that are read of a state which is a dictionary."""
         sizes = {**self.sizes, BATCH: _ROWS}
         zeros = torch.zeros([sizes[n] if isinstance(n, str) else n for n in shape])
+        zeros = zeros[0] if self.by_row else zeros
         start = Calling(self.layout, Passing.ONE, Returned.NOWHERE, self.input, self.size)
         start = replace(start, structure="tensor", keywords=self._keywords(self.required))
+        start = replace(start, by_row=self.by_row)
         state: Any = _Keys(zeros)
         try:  # whatever it returns: a dictionary in place of a tensor is no state yet
-            start.returns(self.module, start.arranged(self.x[:1]), [state])
+            x = start.arranged(self.x[:1])
+            x = start.row(x, None, 0)[0] if self.by_row else x
+            start.returns(self.module, x, [state])
         except Exception as error:
             self.failures.append(error)
         return tuple(state)
@@ -160,7 +174,7 @@ class _Probe:
         """Shapes that a state may have."""
         names = list(dict.fromkeys(n for n in (HIDDEN, *self.sizes) if n in self.sizes))
         for name in names:
-            if self.layout is not Layout.STEP:
+            if self.layout is not Layout.STEP and not self.by_row:
                 yield 1, BATCH, name
             yield BATCH, name
         for name in names:

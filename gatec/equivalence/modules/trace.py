@@ -124,6 +124,10 @@ def _recorded(made: Constructor, calling: Calling, values: Values) -> Trace:
             start = calling.zeros(sizes, rows)
             found = calling(module, x, start)[1]
             states = [drawn(state.shape) for state in found]
+        if calling.by_row:
+            x, states = calling.row(x, states, 0)
+            x, states = x.clone(), states and [state.clone() for state in states]
+            calling = replace(calling, by_row=False)
         named = [("input", "x", x)]
         named += [("state", name, s) for name, s in zip(calling.names, states or [], strict=True)]
         named += [("param", name, p) for name, p in module.named_parameters()]
@@ -292,6 +296,9 @@ class _Assembly:
                     0 if not axis else next(left) if isinstance(axis[0], Items) else None
                     for axis in value.axes
                 )
+                if self.calling.by_row:  # rows are not the module's own, and come first
+                    yield Slot(number, (None, *index), 0)
+                    continue
                 kept = [axis for axis, i in zip(value.axes, index, strict=True) if i is None]
                 yield Slot(number, index, kept.index((Batch(),)))
 
