@@ -54,6 +54,35 @@ class TwoInDictionaryWrong(TwoInDictionary):
         h, new = super().forward(x, state)
         return h, {**new, "hidden": new["memory"]}
 
+class Wired(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden_size = 12
+        self.gates = nn.Linear(7 + self.hidden_size, 3 * self.hidden_size)
+        self.candidate = nn.Linear(7 + self.hidden_size, self.hidden_size)
+    def forward(self, x, state):
+        h, c = state
+        i, f, o = torch.sigmoid(self.gates(torch.cat((x, h), -1))).split(self.hidden_size, -1)
+        c = f * c + i * torch.tanh(self.candidate(torch.cat((x, h), -1)))
+        return o * torch.tanh(c), (o * torch.tanh(c), c)
+
+class WiredWrong(Wired):
+    def forward(self, x, state):
+        h, (_, c) = super().forward(x, state)
+        return h, (h, torch.tanh(c))
+
+class HalfWired(nn.Module):
+    def __init__(self, input_size):
+        super().__init__()
+        self.a, self.b = nn.Linear(input_size, 8), nn.Linear(8, 8)
+    def forward(self, x, h):
+        return torch.tanh(self.a(x) + self.b(h))
+
+class InForward(HalfWired):
+    def forward(self, x, h=None):
+        h = x.new_zeros(len(x), 8) if h is None else h
+        return torch.tanh(self.a(x) + self.b(h).view(len(x), 8))
+
 class OneRow(Plain):
     def forward(self, x, h):
         return torch.tanh(self.a.weight @ x + self.a.bias + self.b.weight @ h + self.b.bias)
@@ -110,6 +139,8 @@ def check(tmp_path_factory):
         ("rnn", "OneSequence"),
         ("rnn", "OneLast"),
         ("rnn", "OneState"),
+        ("lstm", "Wired"),
+        ("rnn", "HalfWired"),
     ],
 )
 def test_states_are_handed_over(check, spec, name):
@@ -120,7 +151,12 @@ def test_states_are_handed_over(check, spec, name):
 
 @pytest.mark.parametrize(
     ("spec", "name"),
-    [("rnn", "ByKeywordWrong"), ("lstm", "TwoInDictionaryWrong"), ("rnn", "OneRowWrong")],
+    [
+        ("rnn", "ByKeywordWrong"),
+        ("lstm", "TwoInDictionaryWrong"),
+        ("rnn", "OneRowWrong"),
+        ("lstm", "WiredWrong"),
+    ],
 )
 def test_states_that_are_not_what_they_should_be(check, spec, name):
     assert check(spec, name).kind is Kind.DIFFERENT

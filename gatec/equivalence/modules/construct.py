@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gatec.equivalence.modules import wired
 from gatec.equivalence.modules.address import Address, SizeName, fail, find
 
 BATCH, INPUT, HIDDEN = "batch", "input_size", "hidden_size"
@@ -52,6 +53,7 @@ class Constructor:
     sizes       keyword -> name of the size
     constants   keyword -> default, of the real numbers that are varied
     fixed       keyword -> value, as the user wrote it
+    wired       name of a size -> its value, of sizes that are fixed in the code of the class
     """
 
     address: Address
@@ -60,11 +62,13 @@ class Constructor:
     sizes: Mapping[str, str] | None = None
     constants: Mapping[str, float] | None = None
     fixed: Mapping[str, Any] | None = None
+    wired: Mapping[str, int] | None = None
 
     @property
     def size_names(self) -> tuple[str, ...]:
         """The sizes by name, input_size and hidden_size first."""
-        found = dict.fromkeys((*self.positional, *(self.sizes or {}).values()))
+        taken = (*self.positional, *(self.sizes or {}).values())
+        found = dict.fromkeys((*taken, *(self.wired or {})))
         order = [name for name in (INPUT, HIDDEN) if name in found]
         return (*order, *(name for name in found if name not in order))
 
@@ -84,6 +88,9 @@ class Constructor:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             module = self.cls(*positional, **keywords).double().eval()
+            if self.wired:
+                old = {name: self.wired.get(name, values.sizes[name]) for name in self.size_names}
+                wired.resize(module, old, values.sizes)
             draw(module, seed=0)
         return module
 
@@ -155,6 +162,7 @@ def constructor(address: Address) -> Constructor:
 def example(made: Constructor) -> Values:
     """Small values that differ from each other."""
     sizes = dict(zip(made.size_names, (3, 5, 7, 4, 6, 9), strict=False))
+    sizes |= made.wired or {}
     return Values(sizes, dict(made.constants or {}))
 
 

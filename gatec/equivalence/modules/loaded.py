@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from gatec.equivalence.modules import probing, replay, trace
+from gatec.equivalence.modules import probing, replay, trace, wired
 from gatec.equivalence.modules.address import Address, fail
 from gatec.equivalence.modules.calling import Calling
-from gatec.equivalence.modules.construct import Constructor, constructor, example
+from gatec.equivalence.modules.construct import HIDDEN, INPUT, Constructor, constructor, example
 from gatec.equivalence.modules.probing import NotCalled
 from gatec.equivalence.modules.record import Interleaved, Untraceable
 from gatec.equivalence.modules.trace import Traced
+from gatec.ir import Cell
 
 
 @dataclass(frozen=True)
@@ -39,24 +41,58 @@ class LoadedModule:
 def load(address: Address) -> LoadedModule:
     """Find, build, call and read a module. Raises GatecError (E0802 to E0805)."""
     made = constructor(address)
-    values = example(made)
+    failure: NotCalled | None = None
     try:
-        calling = probing.find(made.build(values), dict(values.sizes))
+        found = _called(address, made)
     except NotCalled as error:
+        found, failure = None, error
+    if found is None or found.traced is None or _has_lengths(found.traced.cell):
+        fixed = next(_with_fixed_sizes(address, made), None)
+        found = fixed or found
+    if found is None:
         raise fail(
             "E0805",
-            f"{made.cls.__name__} cannot be called as a recurrent cell: {error}",
+            f"{made.cls.__name__} cannot be called as a recurrent cell: {failure}",
             address.text,
             "its forward takes an input (batch, units) or a sequence of these, and a state",
         ) from None
+    return found
+
+
+def _has_lengths(cell: Cell) -> bool:
+    """Whether a cell has states whose sizes are numbers."""
+    return any(dim.const > 1 and not dim.terms for state in cell.states for dim in state.shape)
+
+
+def _called(address: Address, made: Constructor) -> LoadedModule:
+    """The module as it is built and called. Raises NotCalled."""
+    values = example(made)
+    calling = probing.find(made.build(values), dict(values.sizes))
     found = LoadedModule(address, made, calling, None)
     try:
         return _read(found)
     except Untraceable as error:
-        fixed = _without_constants(found)
-        if fixed is not None:
-            return fixed
+        without = _without_constants(found)
+        if without is not None:
+            return without
         return replace(found, reason=str(error), interleaved=isinstance(error, Interleaved))
+
+
+def _with_fixed_sizes(address: Address, made: Constructor) -> Iterator[LoadedModule]:
+    """The module with sizes that are fixed in its code, where it can be read so."""
+    missing = [name for name in (INPUT, HIDDEN) if name not in made.size_names]
+    if not missing or (made.size_names and missing == [INPUT]):
+        return  # a cell of one size
+    values = example(made)
+    for sizes in wired.candidates(made.build(values), values.sizes, missing):
+        told = " and ".join(f"{name} = {n}" for name, n in sizes.items())
+        note = f"its code fixes {told}; it was read at other sizes too, by changing its parameters"
+        try:
+            found = _called(address, replace(made, wired=sizes))
+        except (NotCalled, Untraceable):
+            continue
+        if found.traced is not None:
+            yield replace(found, notes=(*found.notes, note))
 
 
 def _without_constants(found: LoadedModule) -> LoadedModule | None:
