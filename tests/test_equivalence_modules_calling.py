@@ -5,6 +5,7 @@ import pytest
 import gatec
 from gatec.equivalence import modules
 from gatec.equivalence.verdict import Kind
+from gatec.errors import GatecError
 
 CODE = """
 import torch
@@ -160,3 +161,8 @@ def test_states_are_handed_over(check, spec, name):
 )
 def test_states_that_are_not_what_they_should_be(check, spec, name):
     assert check(spec, name).kind is Kind.DIFFERENT
+
+
+def test_a_size_in_forward_is_told(check):
+    with pytest.raises(GatecError, match="stands in its forward"):
+        check("rnn", "InForward")

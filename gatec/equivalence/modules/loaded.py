@@ -46,9 +46,17 @@ def load(address: Address) -> LoadedModule:
         found = _called(address, made)
     except NotCalled as error:
         found, failure = None, error
-    if found is None or found.traced is None or _has_lengths(found.traced.cell):
+    lengths = found is not None and found.traced is not None and _has_lengths(found.traced.cell)
+    if found is None or found.traced is None or lengths:
         fixed = next(_with_fixed_sizes(address, made), None)
         found = fixed or found
+        if lengths and fixed is None and HIDDEN not in made.size_names:
+            raise fail(
+                "E0805",
+                f"{made.cls.__name__} computes with a number of units that stands in its forward",
+                address.text,
+                "let the constructor take the sizes, or take them from the shapes of the weights",
+            )
     if found is None:
         raise fail(
             "E0805",
@@ -60,8 +68,9 @@ def load(address: Address) -> LoadedModule:
 
 
 def _has_lengths(cell: Cell) -> bool:
-    """Whether a cell has states whose sizes are numbers."""
-    return any(dim.const > 1 and not dim.terms for state in cell.states for dim in state.shape)
+    """Whether the units of a cell's output are a number, not a size."""
+    shape = cell.equation(cell.output).value.shape
+    return any(dim.const > 1 and not dim.terms for dim in shape)
 
 
 def _called(address: Address, made: Constructor) -> LoadedModule:
