@@ -231,6 +231,29 @@ NEARLY_RNN = "h_t = 1.000000001 tanh(W x_t + U h_{t-1} + b)"
 
 # --- One cell in all notations --------------------------------------------------------------------
 
+# What is remembered of inputs: the input itself, or what a matrix makes of it.
+INPUT_BEFORE = """
+z_t = σ(W_z [x_t, x_{t-1}] + U_z h_{t-1} + b_z)
+h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ tanh(W x_t + U h_{t-1} + b)
+"""
+PROJECTED_BEFORE = """
+z_t = σ(W_z x_t + p_{t-1} + U_z h_{t-1} + b_z)
+h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ tanh(W x_t + U h_{t-1} + b)
+p_t = -P x_t
+output h
+"""
+PROJECTED_TWICE = PROJECTED_BEFORE.replace("p_{t-1}", "V p_{t-1}")
+PROJECTED_AND_GIVEN = INPUT_BEFORE.replace("tanh(W x_t", "tanh(W x_t + Q x_{t-1}")
+BEFORE_WITH_BIAS = INPUT_BEFORE.replace("[x_t, x_{t-1}]", "x_t + V tanh(P x_{t-1} + d)")
+REMEMBERED_BIAS = PROJECTED_TWICE.replace("-P x_t", "tanh(P x_t + d)")
+NARROW_BEFORE = "size k = 2\nparam P : k x input_size\n" + PROJECTED_TWICE
+# Some cells need inputs as large as the hidden state.
+RESIDUAL = """
+s_t = tanh(W x_t + U s_{t-1} + b)
+h_t = s_t + V x_t
+"""
+RESIDUAL_PLAIN = RESIDUAL.replace("V x_t", "x_t").replace("output s", "output h")
+
 NOTATIONS = {
     "ascii.gate": "h_t = tanh(W_x x_t + W_h h_{t-1} + b)\ny_t = sigmoid(V h_t + c) * h_t\n",
     "calls.gate": "h(t) = tanh(W_x x(t) + W_h h(t-1) + b)\ny(t) = sigm(V h(t) + c) ∘ h(t)\n",

@@ -57,6 +57,9 @@ EQUAL = [
     ("RNN", "SCALED_RNN"),
     ("rnn", "torch:rnn"),
     ("RELU_RNN", "torch:rnn:1"),
+    ("INPUT_BEFORE", "PROJECTED_BEFORE"),
+    ("INPUT_BEFORE", "PROJECTED_TWICE"),
+    ("PROJECTED_BEFORE", "PROJECTED_TWICE"),
 ]
 
 
@@ -101,6 +104,9 @@ SPECIAL = [
     ("JANET_HALF", "SPLIT_LSTM"),
     ("MGU", "CHO_GRU"),
     ("mgu", "gru"),
+    ("INPUT_BEFORE", "PROJECTED_AND_GIVEN"),
+    ("NARROW_BEFORE", "INPUT_BEFORE"),
+    ("RESIDUAL_PLAIN", "RESIDUAL"),
 ]
 
 

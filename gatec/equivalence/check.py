@@ -8,7 +8,7 @@ the ground of a map has been checked by `checker.py` and replayed in float64 fir
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from gatec.equivalence import checker, fingerprint, numeric, refute
@@ -18,10 +18,11 @@ from gatec.equivalence.match import Budget, Found, Matcher
 from gatec.equivalence.polynomials import TooLarge
 from gatec.equivalence.prepare import prepared as simplified
 from gatec.equivalence.proof import Proof, prove
+from gatec.equivalence.resize import resized
 from gatec.equivalence.sides import renamed
 from gatec.equivalence.verdict import Fingerprint, Kind, Replay, Verdict
 from gatec.equivalence.waists import FEWEST, waists
-from gatec.expr import Ref, Shape, shape_text
+from gatec.expr import HIDDEN, INPUT, Ref, Shape, shape_text
 from gatec.ir import Cell
 
 TRIES = 3_000  # what a search in one direction may take (see match.Budget)
@@ -48,6 +49,10 @@ def check(
     answer is undecided where no map is proved. A proof that the checker refuses, or that a replay
     contradicts, is none; `searched` says that there was one.
     """
+    tied = _tied(mine, theirs)
+    if tied is not None:
+        verdict = check(*tied, tries=tries, hints=hints, refuted=refuted)
+        return _where_tied(verdict, mine_is_free=tied[0] is not mine)
     names = mine.name, theirs.name
     one, other = prepared(mine, theirs)
     reason = unlike(one, other)
@@ -93,6 +98,27 @@ def unlike(one: Cell, other: Cell) -> str | None:
         if a != b:
             return f"the {what} is a {shape_text(a)} in one and a {shape_text(b)} in the other"
     return None
+
+
+def _tied(mine: Cell, theirs: Cell) -> tuple[Cell, Cell] | None:
+    """The cells where inputs are as large as the hidden state, if only one of them needs that."""
+    if len(mine.inputs) != len(theirs.inputs):
+        return None
+    pairs = [(a.shape, b.shape) for a, b in zip(mine.inputs, theirs.inputs, strict=True)]
+    free, tied, size = (INPUT,), (HIDDEN,), {"input_size": HIDDEN}
+    if (free, tied) in pairs and (tied, free) not in pairs:
+        return resized(mine, size), theirs
+    if (tied, free) in pairs and (free, tied) not in pairs:
+        return mine, resized(theirs, size)
+    return None
+
+
+def _where_tied(verdict: Verdict, *, mine_is_free: bool) -> Verdict:
+    """What cells are that were compared where one of them has fewer sizes than it may have."""
+    kind = verdict.kind
+    if kind in (Kind.IDENTICAL, Kind.EQUAL, Kind.EQUAL_NUMERICALLY):
+        kind = Kind.GENERALISATION if mine_is_free else Kind.SPECIAL_CASE
+    return replace(verdict, kind=kind, where=f"{INPUT} = {HIDDEN}")
 
 
 FAMILY = (

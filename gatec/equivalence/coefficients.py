@@ -123,11 +123,10 @@ def _absorbed(around: Monomial, view: Expr) -> Iterator[tuple[Monomial, Expr]]:
     if view.rank == 2:
         chained = next((atom for atom, power in rest if power == 1 and _chain(atom)), None)
         while chained is not None:
-            matrix, inner = chained.children
-            coefficient = Apply("matmul", (matrix, coefficient))
-            rest = times(tuple(i for i in rest if i[0] != chained), ((inner, 1),))
+            shorter, coefficient = _drawn_in(chained, coefficient)
+            rest = times(tuple(i for i in rest if i[0] != chained), ((shorter, 1),))
             yield rest, coefficient
-            chained = inner if _chain(inner) else None
+            chained = shorter if _chain(shorter) else None
     for factor in factors:
         rest = tuple(item for item in rest if item[0] != factor)
         if factor.rank and coefficient.rank == 2:
@@ -139,12 +138,23 @@ def _absorbed(around: Monomial, view: Expr) -> Iterator[tuple[Monomial, Expr]]:
 
 
 def _chain(atom: Expr) -> bool:
-    """A product of a known matrix with a product of the marked one."""
+    """A product of known matrices with a product of the marked one."""
     if not (isinstance(atom, Apply) and atom.op == "matvec"):
         return False
     matrix, inner = atom.args
-    marked = isinstance(inner, Apply) and inner.op == "matvec" and _holds_mark(inner)
-    return marked and _is_param(matrix) and not _is_mark(matrix)
+    if not _is_param(matrix) or _is_mark(matrix) or not isinstance(inner, Apply):
+        return False
+    return (inner.op == "matvec" and _is_mark(inner.args[0])) or _chain(inner)
+
+
+def _drawn_in(chain: Expr, coefficient: Expr) -> tuple[Expr, Expr]:
+    """A chain without the matrix next to the marked one, and the coefficient with it."""
+    matrix, inner = chain.children
+    if _is_mark(inner.children[0]):
+        drawn = Apply("matmul", (matrix, coefficient))
+        return Apply("matvec", (marker(drawn.shape), inner.children[1])), drawn
+    shorter, drawn = _drawn_in(inner, coefficient)
+    return Apply("matvec", (matrix, shorter)), drawn
 
 
 def _diagonal(monomial: Monomial) -> Iterator[tuple[Monomial, Expr]]:
@@ -192,7 +202,3 @@ def _is_param(expr: Expr) -> bool:
 
 def _is_mark(expr: Expr) -> bool:
     return isinstance(expr, Ref) and expr == replace(expr, kind="param", name="*")
-
-
-def _holds_mark(expr: Expr) -> bool:
-    return mentions(expr, ("*",))

@@ -2,6 +2,7 @@
 
 Each step keeps the function from input sequences to outputs, from the cell's own initial states:
 
+- a state that holds a value of inputs and parameters alone is that value of inputs of steps before;
 - states are read one step back only, constants stand at their default values;
 - states and equations that no output depends on are dropped;
 - states that start equal and stay equal are one state, and so are two of which one is always a
@@ -14,6 +15,7 @@ They are tested against the cells that they came from, not proved step by step.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -25,7 +27,7 @@ from gatec.equivalence.sides import mapped
 from gatec.expr import Apply, Broadcast, Concat, Const, Expr, Ref, Shape, call, replaced, rewrite
 from gatec.ir import Cell, Initial, State
 from gatec.ops import OPS, Kind
-from gatec.passes.common import Fresh, bottom_up, refs, temporary
+from gatec.passes.common import Fresh, bottom_up, refs, temporary, zeros
 from gatec.passes.delay import delay
 from gatec.passes.layout import ZERO as START
 from gatec.passes.layout import slice_, units
@@ -34,12 +36,13 @@ from gatec.passes.tidy import needs
 
 def prepared(cell: Cell) -> Cell:
     """A cell as it is compared."""
-    cell = alive(_with_constants(delay(cell)))
-    try:
+    cell = _with_constants(cell)
+    with contextlib.suppress(TooLarge):  # compared as it is
+        cell = _with_past_inputs(alive(cell))
+    cell = alive(delay(cell))
+    with contextlib.suppress(TooLarge):
         cell = _without_multiples(alive(_merged(cell)))
         cell = _folded(alive(_with_sums_apart(cell)))
-    except TooLarge:  # compared as it is
-        pass
     return cell
 
 
@@ -63,6 +66,53 @@ def alive(cell: Cell) -> Cell:
 def _with_constants(cell: Cell) -> Cell:
     values = {constant.name: Const(constant.value) for constant in cell.constants}
     return mapped(cell, lambda ref: values[ref.name] if ref.kind == "const" else ref)
+
+
+# --- States that hold inputs ----------------------------------------------------------------------
+
+
+def held(cell: Cell) -> dict[str, Expr]:
+    """States that hold a value of inputs and parameters, and start at that of inputs of 0.
+
+    Inputs before the first step are 0, so a state of these is the same value of inputs of steps
+    before. Raises TooLarge.
+    """
+    values: dict[str, Expr] = {}
+    for equation in cell.equations:
+        value = _put(equation.value, "var", values)
+        if all(ref.kind in ("input", "param") for ref in refs(value)):
+            values[equation.name] = value
+    found = {}
+    for state in cell.states:
+        value = values.get(state.update)
+        if value is None or state.initial.param is not None:
+            continue
+        zero: dict[Expr, Expr] = {ref: zeros(ref.shape) for ref in refs(value, "input")}
+        if Normaliser(()).poly(replaced(value, zero)).constant == state.initial.value:
+            found[state.name] = value
+    return found
+
+
+def _with_past_inputs(cell: Cell) -> Cell:
+    """The cell with values of inputs of steps before in place of states that hold these."""
+    for _ in range(len(cell.states)):
+        values = held(cell)
+        if not values:
+            break
+
+        def rule(ref: Ref, values: Mapping[str, Expr] = values) -> Expr:
+            return _earlier(values[ref.name], ref.lag) if ref.name in values else ref
+
+        cell = alive(mapped(cell, lambda ref: rule(ref) if ref.kind == "state" else ref))
+    return cell
+
+
+def _earlier(value: Expr, steps: int) -> Expr:
+    """A value of inputs some steps before."""
+    inputs: dict[Expr, Expr] = {
+        ref: replace(ref, lag=ref.lag + steps) for ref in refs(value, "input")
+    }
+    return replaced(value, inputs)
 
 
 # --- Equal states ---------------------------------------------------------------------------------

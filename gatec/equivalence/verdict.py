@@ -95,6 +95,7 @@ class Verdict:
     covered     proof that mine is theirs with certain parameters
     basis       exact | limit | probabilistic | numerical | certified | none
     searched    the family of maps that was searched, and what was tried, in words
+    where       the sizes at which the cells were compared, if one of them has no others
     """
 
     kind: Kind
@@ -108,6 +109,7 @@ class Verdict:
     counterexample: Counterexample | None = None
     searched: tuple[str, ...] = ()
     reason: str = ""
+    where: str = ""
     extra: Mapping[str, object] = field(default_factory=dict)
 
     @property

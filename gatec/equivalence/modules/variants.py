@@ -15,9 +15,9 @@ from gatec.equivalence.check import unlike
 from gatec.equivalence.modules.calling import Returned
 from gatec.equivalence.modules.construct import HIDDEN, INPUT
 from gatec.equivalence.modules.loaded import LoadedModule
-from gatec.equivalence.modules.resize import resized
 from gatec.equivalence.modules.trace import Traced
 from gatec.equivalence.prepare import prepared
+from gatec.equivalence.resize import resized
 from gatec.equivalence.sides import mapped
 from gatec.expr import Broadcast, Const, Dim, Expr, Ref
 from gatec.ir import Cell, Param

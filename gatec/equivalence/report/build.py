@@ -190,7 +190,8 @@ def _grounds(maps: Maps) -> Iterator[Section]:
     blocks.insert(0, Listing(tuple(items)))
     if not items:
         blocks.pop(0)
-    if verdict.kind not in (Kind.IDENTICAL, Kind.EQUAL) and verdict.searched:
+    both = verdict.covers is not None and verdict.covered is not None
+    if not both and verdict.kind in _SEARCHED and verdict.searched:
         blocks.append(Text(_SEARCHED[verdict.kind]))
         blocks.append(Listing(verdict.searched))
     if blocks:

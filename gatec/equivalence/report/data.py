@@ -33,6 +33,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         "mine": _compared(comparison.mine),
         "theirs": _compared(comparison.theirs),
         "reason": verdict.reason or None,
+        "where": verdict.where or None,
         "maps": [_map(maps, made) for made in maps.all] if maps else [],
         "match": [
             {"spec": spec, "module": module, "how": how}

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gatec.equivalence.polynomials import TooLarge
+from gatec.equivalence.prepare import held
 from gatec.equivalence.report.expressions import number
 from gatec.equivalence.report.names import Names
 from gatec.errors import printable
 from gatec.ir import Cell, Equation
 from gatec.show_ir import text
+
+
+def _held(cell: Cell) -> set[str]:
+    try:
+        return set(held(cell))
+    except TooLarge:
+        return set()
 
 
 def told(equation: Equation) -> str:
@@ -25,11 +34,19 @@ def remarks(name: str, written: Cell, compared: Names) -> Iterator[str]:
             f"{own.bare('const', c.name)} = {number(c.value)[0]}" for c in written.constants
         )
         yield f"constants of {name} stand at their default values: {values}"
-    kept = {equation.name for equation in cell.equations}
+    held_inputs = _held(written)
+    past = [state for state in written.states if state.name in held_inputs]
+    kept = {equation.name for equation in cell.equations} | {state.update for state in past}
     dead = [own.of("var", e.name) for e in written.equations if e.name not in kept]
     if dead:
         yield f"no output of {name} depends on {', '.join(dead)}"
-    states = {state.name for state in cell.states}
+    if past:
+        names = ", ".join(own.bare("state", state.name) for state in past)
+        yield (
+            f"{name} holds in {names} what inputs of steps before say: inputs of these are read "
+            "instead, 0 before the first step"
+        )
+    states = {state.name for state in (*cell.states, *past)}
     gone = [own.bare("state", s.name) for s in written.states if s.name not in states]
     made = [state for state in cell.states if not state.symbol]
     if made:

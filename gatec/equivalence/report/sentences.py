@@ -9,6 +9,16 @@ from gatec.equivalence.verdict import Kind, Verdict
 
 def headline(comparison: Comparison) -> str:
     """What the verdict says."""
+    where = comparison.verdict.where
+    told = _headline(comparison)
+    return (
+        f"{told} They were compared where {where}: one of them has no other sizes."
+        if where
+        else told
+    )
+
+
+def _headline(comparison: Comparison) -> str:
     verdict = comparison.verdict
     a, b = comparison.mine.name, comparison.theirs.name
     match verdict.kind:
@@ -29,9 +39,9 @@ def headline(comparison: Comparison) -> str:
                 "both directions."
             )
         case Kind.SPECIAL_CASE:
-            return f"{a} is {b} with some of its parameters fixed or tied{_basis(verdict)}."
+            return f"{a} is {b} with some of its {_fixed(verdict)} fixed or tied{_basis(verdict)}."
         case Kind.GENERALISATION:
-            return f"{b} is {a} with some of its parameters fixed or tied{_basis(verdict)}."
+            return f"{b} is {a} with some of its {_fixed(verdict)} fixed or tied{_basis(verdict)}."
         case Kind.LIMIT_CASE:
             return _limit(comparison)
         case Kind.EQUAL_NUMERICALLY:
@@ -49,6 +59,10 @@ def headline(comparison: Comparison) -> str:
         case Kind.UNDECIDED:
             return f"Neither a proof that {a} is {b} nor a certified difference was found."
     raise TypeError(f"no sentence for {verdict.kind}")
+
+
+def _fixed(verdict: Verdict) -> str:
+    return "sizes or parameters" if verdict.where else "parameters"
 
 
 def _unless(verdict: Verdict) -> str:
