@@ -1,5 +1,7 @@
 """How modules are called: states by keyword, in dictionaries, one row at a time, fixed sizes."""
 
+import re
+
 import pytest
 
 import gatec
@@ -84,6 +86,46 @@ class InForward(HalfWired):
         h = x.new_zeros(len(x), 8) if h is None else h
         return torch.tanh(self.a(x) + self.b(h).view(len(x), 8))
 
+class KeepsState(Plain):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.h = None
+    def forward(self, x):
+        if self.h is None:
+            self.h = x.new_zeros(x.size(0), self.b.in_features)
+        self.h = torch.tanh(self.a(x) + self.b(self.h))
+        return self.h
+
+class KeepsALog(ByKeyword):
+    def forward(self, x, *, state=None):
+        self.last, new = super().forward(x, state=state)
+        return self.last, new
+
+class BothWays(nn.Module):
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.there, self.back = (nn.GRUCell(input_size, hidden_size) for _ in range(2))
+    def forward(self, x):
+        h = k = x.new_zeros(x.size(1), self.there.hidden_size)
+        there, back = [], []
+        for t in range(len(x)):
+            h, k = self.there(x[t], h), self.back(x[len(x) - 1 - t], k)
+            there.append(h)
+            back.insert(0, k)
+        return torch.cat([torch.stack(there), torch.stack(back)], -1)
+
+class Stack(nn.Module):
+    def __init__(self, input_size, hidden_size, num_layers=2):
+        super().__init__()
+        sizes = [input_size, *[hidden_size] * (num_layers - 1)]
+        self.cells = nn.ModuleList(nn.RNNCell(n, hidden_size) for n in sizes)
+    def forward(self, x, state):
+        new = []
+        for cell, h in zip(self.cells, state.unbind(1)):
+            x = cell(x, h)
+            new.append(x)
+        return x, torch.stack(new, 1)
+
 class OneRow(Plain):
     def forward(self, x, h):
         return torch.tanh(self.a.weight @ x + self.a.bias + self.b.weight @ h + self.b.bias)
@@ -163,6 +205,23 @@ def test_states_that_are_not_what_they_should_be(check, spec, name):
     assert check(spec, name).kind is Kind.DIFFERENT
 
 
-def test_a_size_in_forward_is_told(check):
-    with pytest.raises(GatecError, match="stands in its forward"):
-        check("rnn", "InForward")
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("InForward", "number of units that stands in its forward", "constructor"),
+        ("KeepsState", "keeps its state between calls, in self.h", "return the new one"),
+        ("BothWays", "reads? later inputs", "one direction"),
+        ("Stack", "2 layers by default", r"Stack\(num_layers=1\)"),
+    ],
+)
+def test_what_is_no_cell_is_told(check, name, message, hint):
+    with pytest.raises(GatecError) as caught:
+        check("rnn", name)
+    (told,) = caught.value.diagnostics
+    assert told.code == "E0805"
+    assert re.search(message, told.message)
+    assert re.search(hint, told.hint)
+
+
+def test_what_is_kept_without_effect_is_no_state(check):
+    assert check("rnn", "KeepsALog").kind is Kind.EQUAL

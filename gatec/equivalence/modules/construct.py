@@ -33,6 +33,8 @@ _HIDDEN_NAMES = re.compile(
     r"|units|nhid|nh|nout|size|dim|width|num_units",
     re.IGNORECASE,
 )
+# How many cells are stacked: one of them is compared.
+_LAYERS = re.compile(r"(num|n|nb|rnn)_?(rnn_?)?layers|n_?layers?|layers", re.IGNORECASE)
 # Numbers that have no part in what a module computes when it is evaluated.
 _IDLE_NAMES = re.compile(r"drop|zoneout|momentum|learning_rate|^lr$|^p$|weight_decay")
 
@@ -53,6 +55,7 @@ class Constructor:
     sizes       keyword -> name of the size
     constants   keyword -> default, of the real numbers that are varied
     fixed       keyword -> value, as the user wrote it
+    told        sentences about arguments that were chosen
     wired       name of a size -> its value, of sizes that are fixed in the code of the class
     """
 
@@ -62,6 +65,7 @@ class Constructor:
     sizes: Mapping[str, str] | None = None
     constants: Mapping[str, float] | None = None
     fixed: Mapping[str, Any] | None = None
+    told: tuple[str, ...] = ()
     wired: Mapping[str, int] | None = None
 
     @property
@@ -141,6 +145,7 @@ def constructor(address: Address) -> Constructor:
             address.text,
             "name the class; gatec builds its instances",
         )
+    _check_layers(address, cls)
     failure: Exception | None = None
     for found in _attempts(address, cls):
         try:
@@ -157,6 +162,29 @@ def constructor(address: Address) -> Constructor:
         f"give its arguments: {address.place}:{'.'.join(address.names)}"
         "(units=hidden_size, features=input_size, bias=True)",
     )
+
+
+def _check_layers(address: Address, cls: type[nn.Module]) -> None:
+    """Raises GatecError (E0805) where a class stacks several layers unless told otherwise."""
+    try:
+        params = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        return
+    for p in params:
+        several = _LAYERS.fullmatch(p.name) and _is_whole(p.default) and p.default > 1
+        if several and p.name not in address.keywords:
+            shown = "".join(f", {key}={_shown(value)}" for key, value in address.keywords.items())
+            place = f"{address.place}:{'.'.join(address.names)}"
+            raise fail(
+                "E0805",
+                f"{cls.__name__} has {p.default} layers by default, and a cell is one",
+                address.text,
+                f"compare one of them: module:{place}({p.name}=1{shown})",
+            )
+
+
+def _shown(value: Any) -> str:
+    return value.name if isinstance(value, SizeName) else repr(value)
 
 
 def example(made: Constructor) -> Values:
@@ -183,6 +211,10 @@ def _attempts(address: Address, cls: type[nn.Module]) -> Iterator[Constructor]:
         for positional in ((INPUT, HIDDEN), (HIDDEN,), ()):
             yield Constructor(address, cls, positional, named, {}, fixed)
         return
+    layers = [p for p in plain if _LAYERS.fullmatch(p.name) and p.name not in address.keywords]
+    single = {p.name: 1 for p in layers if p.default is p.empty}
+    told = tuple(f"built with {key}={one}" for key, one in single.items())
+    fixed |= single
     sizes = {**named, **_sizes(plain, set(named) | set(fixed))}
     # A size that the user gives a number for is a size all the same.
     sizes |= _sizes([p for p in plain if p.name in fixed and _is_whole(fixed[p.name])], set())
@@ -194,12 +226,12 @@ def _attempts(address: Address, cls: type[nn.Module]) -> Iterator[Constructor]:
     }
     constants |= {key: value for key, value in fixed.items() if type(value) is float}
     rest = {key: value for key, value in fixed.items() if key not in constants}
-    yield Constructor(address, cls, (), sizes, constants, rest)
+    yield Constructor(address, cls, (), sizes, constants, rest, told)
     if constants:  # which may be bounded in ways that are not known
-        yield Constructor(address, cls, (), sizes, {}, {**fixed})
+        yield Constructor(address, cls, (), sizes, {}, {**fixed}, told)
     if INPUT in sizes.values() and HIDDEN in sizes.values():  # a cell whose sizes must be equal
         same = {key: HIDDEN if name == INPUT else name for key, name in sizes.items()}
-        yield Constructor(address, cls, (), same, constants, rest)
+        yield Constructor(address, cls, (), same, constants, rest, told)
 
 
 def _is_whole(value: object) -> bool:

@@ -14,6 +14,8 @@ from gatec.equivalence.modules.record import Interleaved, Untraceable
 from gatec.equivalence.modules.trace import Traced
 from gatec.ir import Cell
 
+_FORWARD = "its forward takes an input (batch, units) or a sequence of these, and a state"
+
 
 @dataclass(frozen=True)
 class LoadedModule:
@@ -62,7 +64,7 @@ def load(address: Address) -> LoadedModule:
             "E0805",
             f"{made.cls.__name__} cannot be called as a recurrent cell: {failure}",
             address.text,
-            "its forward takes an input (batch, units) or a sequence of these, and a state",
+            failure.hint if failure and failure.hint else _FORWARD,
         ) from None
     return found
 
@@ -84,7 +86,10 @@ def _called(address: Address, made: Constructor) -> LoadedModule:
         without = _without_constants(found)
         if without is not None:
             return without
-        return replace(found, reason=str(error), interleaved=isinstance(error, Interleaved))
+        told = made.told
+        return replace(
+            found, notes=told, reason=str(error), interleaved=isinstance(error, Interleaved)
+        )
 
 
 def _with_fixed_sizes(address: Address, made: Constructor) -> Iterator[LoadedModule]:
@@ -120,7 +125,7 @@ def _without_constants(found: LoadedModule) -> LoadedModule | None:
 def _read(found: LoadedModule) -> LoadedModule:
     """The module with the cell that it computes. Raises Untraceable."""
     traced = trace.traced(found.constructor, found.calling)
-    notes = []
+    notes = list(found.constructor.told)
     sample = replay.sample(found.constructor, found.calling, seed=3)
     started = replay.started(traced, sample)
     sample = replay.sample(found.constructor, found.calling, seed=4, anywhere=True)

@@ -6,7 +6,6 @@ future does not reach the past, and a sequence cut in two gives what the whole g
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,35 +26,50 @@ from gatec.equivalence.modules.calling import (
     tensors,
 )
 from gatec.equivalence.modules.construct import BATCH, HIDDEN, INPUT, quiet
+from gatec.equivalence.modules.forward import Keys, close, is_no_state, kept, parameters
 
 _X_NAMES = re.compile(r"(x|inp|inputs?|input_?(t|seq|sequence|tensor)?|x_?t|seq|data)", re.I)
-_NO_STATES = re.compile(r"mask|len(gth)?s?$|return|device|dtype")
-_TOLERANCE = 1e-9
 _STEPS, _ROWS = 4, 6  # of the sequences that conventions are tried on
 
 
 class NotCalled(Exception):
-    """No convention fits; the message says what the likeliest of them came to."""
+    """No convention fits; the message says what the likeliest of them came to.
+
+    `hint` says what to do, where that is known.
+    """
+
+    hint = ""
 
 
 def find(module: nn.Module, sizes: dict[str, int]) -> Calling:
     """The convention of a module built at `sizes`. Raises NotCalled."""
     failures: list[Exception] = []
+    if names := kept(module, sizes):
+        error = NotCalled(f"it keeps its state between calls, in {names}")
+        error.hint = "let forward take the state and return the new one"
+        raise error
     with quiet():
         for size in [name for name in (INPUT, HIDDEN) if name in sizes] or list(sizes):
+            took_batches = False
             for layout, by_row in _layouts(module):
+                if by_row and layout is Layout.STEP and took_batches:
+                    continue  # a batch whose rows meet is not to be handed over in rows
                 probe = _Probe(module, sizes, size, layout, by_row)
                 try:
                     return next(iter(probe.conventions()))
                 except StopIteration:
                     failures += probe.failures
+                    took_batches |= any(isinstance(error, _Unfit) for error in probe.failures)
     # What ran and was wrong says more than what did not run at all.
     told = [error for error in failures if isinstance(error, _Unfit)] or failures
+    told.sort(key=lambda error: not isinstance(error, _ReadsAhead))
     if not sizes:
         raise NotCalled("its sizes are fixed in its code; its constructor must take them")
     kind = "" if told and isinstance(told[0], _Unfit) else f"{type(told[0]).__name__}: "
     detail = f"{kind}{told[0]}" if told else "it takes no tensor"
-    raise NotCalled(detail.strip().splitlines()[0])
+    failure = NotCalled(detail.strip().splitlines()[0])
+    failure.hint = getattr(told[0], "hint", "") if told else ""
+    raise failure
 
 
 def _layouts(module: nn.Module) -> list[tuple[Layout, bool]]:
@@ -69,6 +83,10 @@ def _layouts(module: nn.Module) -> list[tuple[Layout, bool]]:
 
 class _Unfit(Exception):
     """A convention that runs, and is not right."""
+
+
+class _ReadsAhead(_Unfit):
+    hint = "compare one direction alone: name the class of its cell"
 
 
 @dataclass
@@ -87,10 +105,10 @@ class _Probe:
         shape = (_STEPS, _ROWS, self.sizes[self.size])
         self.x = torch.randn(shape, generator=generator, dtype=torch.float64)
         self.moved = self.x + torch.randn(shape, generator=generator, dtype=torch.float64)
-        params = _forward_parameters(self.module)
+        params = parameters(self.module)
         names = [p.name for p in params if p.kind is not p.KEYWORD_ONLY]
         self.input = next((i for i, n in enumerate(names) if _X_NAMES.fullmatch(n)), 0)
-        others = [p for i, p in enumerate(params) if i != self.input and not _is_no_state(p)]
+        others = [p for i, p in enumerate(params) if i != self.input and not is_no_state(p)]
         self.by_keyword = {p.name for p in others if p.kind is p.KEYWORD_ONLY}
         self.required = [p.name for p in others if p.default is p.empty]
         self.names = tuple(p.name for p in others)
@@ -158,7 +176,7 @@ class _Probe:
         start = Calling(self.layout, Passing.ONE, Returned.NOWHERE, self.input, self.size)
         start = replace(start, structure="tensor", keywords=self._keywords(self.required))
         start = replace(start, by_row=self.by_row)
-        state: Any = _Keys(zeros)
+        state: Any = Keys(zeros)
         try:  # whatever it returns: a dictionary in place of a tensor is no state yet
             x = start.arranged(self.x[:1])
             x = start.row(x, None, 0)[0] if self.by_row else x
@@ -257,14 +275,14 @@ class _Probe:
         _, middle = calling.run(module, x[:2], self._drawn(calling))
         two, last = calling.run(module, x[2:], middle)
         whole = output if not calling.last_only else output[-1:]
-        if not _close(two, whole[-len(two) :]):
+        if not close(two, whole[-len(two) :]):
             raise _Unfit("a sequence cut in two gives something else")
         if [s.shape for s in middle] != [s.shape for s in last]:
             raise _Unfit("its state changes shape")
-        if not all(_close(a, b) for a, b in zip(last, states, strict=True)):
+        if not all(close(a, b) for a, b in zip(last, states, strict=True)):
             raise _Unfit("a sequence cut in two ends in another state")
         moved = [s + torch.linspace(0.1, 0.9, s.numel(), dtype=s.dtype).view_as(s) for s in middle]
-        if _close(calling.run(module, x[2:], moved)[0], two):
+        if close(calling.run(module, x[2:], moved)[0], two):
             raise _Unfit("its state has no effect")
 
     def _confined(self, calling: Calling, output: Tensor, t: int) -> None:
@@ -278,52 +296,17 @@ class _Probe:
             )
         else:
             changed = calling.run(self.module, x, start)[0]
-        kept = changed.clone()
-        kept[t:, 1] = output[t:, 1]
-        if not _close(kept, output):
-            raise _Unfit("rows of its batch meet, or its past reads the future")
-        if t == 0 and _close(changed, output):
+        past = changed.clone()
+        past[t:, 1] = output[t:, 1]
+        if not close(past, output):
+            past[:, 1] = output[:, 1]
+            if not close(past, output):
+                raise _Unfit("rows of its batch meet, or its past reads the future")
+            raise _ReadsAhead("its outputs read later inputs, as if it ran both ways")
+        if t == 0 and close(changed, output):
             raise _Unfit("its input has no effect")
-
-
-def _close(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape:
-        return False
-    return bool(torch.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True))
 
 
 def _kinds(form: Structure) -> Structure:
     """A structure without regard to lists and tuples."""
     return form if isinstance(form, str) or form is None else tuple(map(_kinds, form[1]))
-
-
-def _forward_parameters(module: nn.Module) -> list[inspect.Parameter]:
-    """The parameters of forward that take a value each; those by keyword alone come last."""
-    try:
-        found = inspect.signature(module.forward).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-
-
-def _is_no_state(param: inspect.Parameter) -> bool:
-    """Whether a parameter by keyword alone is there for something else."""
-    if param.kind is not param.KEYWORD_ONLY:
-        return False
-    optional = param.default is not param.empty
-    return optional and (param.default is not None or _NO_STATES.search(param.name) is not None)
-
-
-class _Keys(dict[str, Tensor]):
-    """A dictionary that has what is asked for."""
-
-    def __init__(self, value: Tensor) -> None:
-        super().__init__()
-        self.value = value
-
-    def __missing__(self, key: str) -> Tensor:
-        self[key] = self.value
-        return self.value
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self[key]
