@@ -5,6 +5,7 @@ from functools import cache
 
 import equivalence_texts as texts
 import pytest
+from disguises import DISGUISED
 
 from gatec import compiler, resources
 from gatec.equivalence.check import check
@@ -190,4 +191,14 @@ def test_cells_written_otherwise_are_proved_equal(name):
     )
     found = check(one, other)
     assert found.kind in (Kind.EQUAL, Kind.IDENTICAL)
+    assert found.basis == "exact"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [pair[1:] for pair in DISGUISED], ids=[pair[0] for pair in DISGUISED]
+)
+def test_cells_in_disguise(one, other):
+    cells = [compiler.front(compiler.single(text).document).cell for text in (one, other)]
+    found = check(*cells)
+    assert found.kind in (Kind.IDENTICAL, Kind.EQUAL)
     assert found.basis == "exact"
