@@ -9,7 +9,7 @@ from gatec.equivalence.align import aligned
 from gatec.equivalence.check import check
 from gatec.equivalence.likely import likely
 from gatec.equivalence.match import Found
-from gatec.equivalence.modules import fitting, matching, reading, variants
+from gatec.equivalence.modules import factors, fitting, matching, reading, variants
 from gatec.equivalence.modules.loaded import LoadedModule
 from gatec.equivalence.modules.trace import Traced
 from gatec.equivalence.modules.variants import Case
@@ -43,7 +43,15 @@ def compare(cell: Cell, module: LoadedModule) -> Verdict:
         verdict = check(case.mine, case.theirs, hints=hints, refuted=False, tries=_FEW)
         if verdict.kind not in _NO and _ORDER.index(verdict.kind) < _ORDER.index(found[0].kind):
             found = verdict, case
-    return _told(module, module.traced, *found)
+    verdict, case = found
+    if verdict.kind is Kind.DIFFERENT and not verdict.reason:
+        verdict, note = factors.judged(verdict, case, _related)
+        case = replace(case, notes=(*case.notes, note)) if note else case
+    return _told(module, module.traced, verdict, case)
+
+
+def _related(case: Case) -> Verdict:
+    return check(case.mine, case.theirs, hints=hints, refuted=False, tries=_FEW)
 
 
 def compare_document(document: Document, module: LoadedModule) -> Verdict:
