@@ -361,7 +361,7 @@ def test_markdown(pair):
 
 
 KEYS = [
-    "gatec", "ok", "verdict", "same", "exit_code", "basis", "headline", "mine", "theirs", "reason",
+    "gatec", "ok", "verdict", "same", "exit_code", "basis", "headline", "mine", "theirs", "reason", "where",
     "maps", "match", "notes", "fingerprint", "counterexample", "searched", "other_forms",
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ from gatec.equivalence.prepare import prepared
 from gatec.expr import Ref
 from gatec.ir import Equation, Initial, State
 
-PARTS, SIZE = 8, 250
+PARTS, SIZE = 8, 75
 
 
 @pytest.mark.parametrize("part", range(PARTS))

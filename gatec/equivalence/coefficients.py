@@ -153,8 +153,8 @@ def _drawn_in(chain: Expr, coefficient: Expr) -> tuple[Expr, Expr]:
     if _is_mark(inner.children[0]):
         drawn = Apply("matmul", (matrix, coefficient))
         return Apply("matvec", (marker(drawn.shape), inner.children[1])), drawn
-    shorter, drawn = _drawn_in(inner, coefficient)
-    return Apply("matvec", (matrix, shorter)), drawn
+    rest, drawn = _drawn_in(inner, coefficient)
+    return Apply("matvec", (matrix, rest)), drawn
 
 
 def _diagonal(monomial: Monomial) -> Iterator[tuple[Monomial, Expr]]:

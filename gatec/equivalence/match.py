@@ -23,7 +23,6 @@ from gatec.equivalence.reductions import indicated
 from gatec.equivalence.sides import (
     Side,
     argument,
-    is_gate,
     matrix_product,
     mentions,
     over,
@@ -31,15 +30,15 @@ from gatec.equivalence.sides import (
     renamed,
     with_params,
 )
+from gatec.equivalence.state_maps import state_maps
 from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, Shape, replaced
-from gatec.ir import Cell, State
+from gatec.ir import Cell
 from gatec.passes.common import bottom_up, nodes, zeros
 
 ONE = Const(Fraction(1))
 HALF = Const(Fraction(1, 2))
 _COMPARISONS = 4  # that a try is worth
 _SMALL = 8  # terms of two polynomials that are compared for one of these
-_SCALES = 16  # ways to rescale the states that are tried
 # What functions are of a negative argument, given the function of the positive one.
 _MIRRORED: dict[str, Callable[[Expr], Expr]] = {
     **dict.fromkeys(("sin", "arctan", "erf", "sign"), lambda value: -value),
@@ -126,7 +125,7 @@ class Matcher:
 
     def search(self, *, limits: bool = False) -> Iterator[Found]:
         """Maps, the simplest first. With `limits`, those that need a limit."""
-        for states in self._state_maps():
+        for states in state_maps(self.prepared(self.mine), Side.of(self.theirs)):
             for fixed in self._fixings():
                 mine = with_params(self.mine, fixed) if fixed else self.mine
                 try:
@@ -138,42 +137,6 @@ class Matcher:
                     continue
                 if self.budget.left < 0:
                     return
-
-    def _state_maps(self) -> Iterator[dict[str, tuple[str, Fraction]]]:
-        """Every state of theirs as one of mine of its shape, those in order and unscaled first.
-
-        States of mine that are left over have to do nothing once the map is in place.
-        """
-        mine, theirs = self.mine.states, self.theirs.states
-        if len(mine) < len(theirs):
-            return
-        place = {state.name: index for index, state in enumerate(mine)}
-        orders = [
-            sorted(zip(chosen, theirs, strict=True), key=lambda pair: place[pair[0].name])
-            for chosen in itertools.islice(itertools.permutations(mine, len(theirs)), 720)
-            if all(m.shape == t.shape for m, t in zip(chosen, theirs, strict=True))
-        ]
-        names = {state.name for state in mine}
-
-        def strange(order: list[tuple[State, State]]) -> int:
-            return sum(m.name != t.name and t.name in names for m, t in order)
-
-        orders.sort(key=strange)
-        drives = _drives(self.prepared(self.mine)), _drives(Side.of(self.theirs))
-        tried: list[tuple[int, int, dict[str, tuple[str, Fraction]]]] = []
-        for rank, order in enumerate(orders):
-            pairs = [(m.name, t.name) for m, t in order]
-            choices = [_factors(drives[0][m], drives[1][t]) for m, t in pairs]
-            # Further scales only for the likelier orders: there may be hundreds.
-            found = itertools.product(*choices) if rank < 24 else [tuple(c[0] for c in choices)]
-            scales = list(itertools.islice(found, 256))
-            costs = [sum(map(list.index, choices, scale)) for scale in scales]
-            for cost, scale in sorted(zip(costs, scales, strict=True))[:_SCALES]:
-                states = {m: (t, c) for (m, t), c in zip(pairs, scale, strict=True)}
-                tried.append((cost, rank, states))
-        tried.sort(key=lambda item: item[:2])
-        copies = _copies(self.prepared(self.mine)), _copies(Side.of(self.theirs))
-        yield from (states for _, _, states in tried if _follow(states, *copies))
 
     def _fixings(self) -> Iterator[dict[str, Expr]]:
         """Parameters that stand in products with others are tried at 1 and 0 (vectors), or at
@@ -216,80 +179,6 @@ def _special(shape: Shape) -> list[Expr | None]:
     if len(shape) == 2:
         return [None, Identity(shape[0])] if shape[0] == shape[1] else [None]
     return [None, _full(ONE, shape), zeros(shape)]
-
-
-@dataclass(frozen=True)
-class _Drive:
-    """What tells by how much a state could be scaled.
-
-    `of_output` is c where the new value is c times the output; `numbers` are those of the terms
-    that drive the state, without the state itself.
-    """
-
-    of_output: Fraction | None
-    numbers: tuple[Fraction, ...]
-
-
-def _copies(side: Side) -> dict[str, tuple[str, Fraction]]:
-    """States that are a multiple of another state of the step before, as memories of it are."""
-    found = {}
-    for name, update in side.updates.items():
-        (monomial, number), *rest = side.poly(update).terms.items() or [((), Fraction(0))]
-        atom = monomial[0][0] if len(monomial) == 1 and monomial[0][1] == 1 else None
-        if not rest and isinstance(atom, Ref) and atom.kind == "state":
-            found[name] = atom.name, number
-    return found
-
-
-def _follow(
-    states: Mapping[str, tuple[str, Fraction]],
-    mine: Mapping[str, tuple[str, Fraction]],
-    theirs: Mapping[str, tuple[str, Fraction]],
-) -> bool:
-    """Whether a map of states keeps what is copied: no parameter could mend that."""
-    for name, (source, number) in mine.items():
-        if name not in states or source not in states:
-            continue
-        (other, scale), (origin, factor) = states[name], states[source]
-        if other not in theirs:
-            return False
-        copied, count = theirs[other]
-        if copied != origin or scale * count != number * factor:
-            return False
-    return True
-
-
-def _drives(side: Side) -> dict[str, _Drive]:
-    output = side.poly(side.output)
-    found = {}
-    for name, update in side.updates.items():
-        value = side.poly(update)
-        numbers = {
-            abs(number)
-            for monomial, number in value.terms.items()
-            if not any(isinstance(atom, Ref) and atom.name == name for atom, _ in monomial)
-            and any(is_gate(atom) for atom, _ in monomial)
-        }
-        found[name] = _Drive(_ratio(value, output), tuple(sorted(numbers)))
-    return found
-
-
-def _ratio(one: Poly, other: Poly) -> Fraction | None:
-    """`c` of one = c * other, or None."""
-    if not one or one.terms.keys() != other.terms.keys():
-        return None
-    ratios = {one.terms[monomial] / other.terms[monomial] for monomial in one.terms}
-    return ratios.pop() if len(ratios) == 1 else None
-
-
-def _factors(one: _Drive, other: _Drive) -> list[Fraction]:
-    """What a state may be in terms of another, the likeliest first."""
-    if one.of_output is not None and other.of_output is not None:
-        return [one.of_output / other.of_output]
-    found = [Fraction(1)]
-    if one.numbers and other.numbers:
-        found += [one.numbers[i] / other.numbers[i] for i in (-1, 0)]
-    return list(dict.fromkeys([*found, *(-factor for factor in found)]))
 
 
 def _full(value: Expr, shape: Shape) -> Expr:

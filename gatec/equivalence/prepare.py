@@ -84,9 +84,9 @@ def held(cell: Cell) -> dict[str, Expr]:
             values[equation.name] = value
     found = {}
     for state in cell.states:
-        value = values.get(state.update)
-        if value is None or state.initial.param is not None:
+        if state.update not in values or state.initial.param is not None:
             continue
+        value = values[state.update]
         zero: dict[Expr, Expr] = {ref: zeros(ref.shape) for ref in refs(value, "input")}
         if Normaliser(()).poly(replaced(value, zero)).constant == state.initial.value:
             found[state.name] = value
