@@ -151,8 +151,8 @@ def _drawn_in(chain: Expr, coefficient: Expr) -> tuple[Expr, Expr]:
     """A chain without the matrix next to the marked one, and the coefficient with it."""
     matrix, inner = chain.children
     if _is_mark(inner.children[0]):
-        drawn = Apply("matmul", (matrix, coefficient))
-        return Apply("matvec", (marker(drawn.shape), inner.children[1])), drawn
+        taken = Apply("matmul", (matrix, coefficient))
+        return Apply("matvec", (marker(taken.shape), inner.children[1])), taken
     rest, drawn = _drawn_in(inner, coefficient)
     return Apply("matvec", (matrix, rest)), drawn
 
