@@ -105,6 +105,17 @@ def test_a_step_in_bold_is_another_than_the_plain_one(check):
     assert check(FONTS, "WrongStep").kind is Kind.DIFFERENT
 
 
+def test_a_formula_that_cannot_be_read_is_told(check):
+    """A name that it defines is a parameter to what was read: the verdict may be due to that."""
+    text = r"""
+.. math::
+    o_k(t) &= \begin{cases} \sigma(g_k), & k\in\{0,1\} \end{cases} \\
+    h(t) &= o_0 \circ \tanh(W x(t) + U h(t-1) + b) + o_1 \circ h(t-1)
+"""
+    (note,) = check(text, "Ungated").extra["notes"]
+    assert "could not be read" in note and "o_0, o_1" in note
+
+
 @pytest.mark.parametrize(
     ("text", "symbol", "function"),
     [

@@ -21,13 +21,15 @@ from gatec.ir import Cell
 from gatec.ops import FUNCTIONS, OPS, Kind
 from gatec.parse import parse
 from gatec.passes.common import nodes
-from gatec.resolve import resolve
+from gatec.resolve import Resolution, resolve
 from gatec.source.document import Document, Formula, Style
 from gatec.syntax import Bracket, Key, Module, Node, Product, Symbol, symbols, walk
 
 _UNKNOWN = "E0204"  # a symbol is applied like a function, and is none
 _USUAL = ("tanh", "sigmoid", "relu")
 _SPACE = re.compile(r"(?:\s|\\[!,;:> ]|\\(?:left|[bB]igg?l?)(?![A-Za-z]))*")
+# A left side that defines a name for every value of an index.
+_FAMILY = re.compile(r"(?P<name>\\?[A-Za-z]+)_\{?[a-z]\}?(?:\([a-z]\))?\s*&?\s*=")
 _MOST = 3  # unknown functions in one text
 
 
@@ -38,7 +40,8 @@ def cells(document: Document, module: LoadedModule) -> Iterator[tuple[Cell, str]
     """
     document, told = _with_sigma(document)
     try:
-        yield resolve(parse(document)).cell, told
+        resolution = resolve(parse(document))
+        yield resolution.cell, "; ".join(filter(None, (told, _unread(resolution))))
         return
     except GatecError as error:
         names = _unknown_functions(document, error)
@@ -50,18 +53,39 @@ def cells(document: Document, module: LoadedModule) -> Iterator[tuple[Cell, str]
         for chosen in itertools.product(*options):
             made = _with_functions(document, names, chosen)
             try:
-                read.append((resolve(parse(made)).cell, names, chosen))
+                read.append((resolve(parse(made)), chosen))
             except GatecError as failure:
                 failures.append(failure)
         if not read:
             raise failures[0] from None  # what is wrong but for the unknown functions
     applied = _applied(module.traced.cell) if module.traced else Counter()
-    read.sort(key=lambda entry: _distance(_applied(entry[0]), applied))  # a stable order
-    for cell, names, chosen in read:
+    read.sort(key=lambda entry: _distance(_applied(entry[0].cell), applied))  # a stable order
+    for resolution, chosen in read:
         pairs = list(zip(names, chosen, strict=True))
         stated = _told([pair for pair in pairs if said[pair[0]]], "as the text says")
         assumed = _told([pair for pair in pairs if not said[pair[0]]], f"as in {module.name}")
-        yield cell, "; ".join(filter(None, (told, stated, assumed)))
+        notes = (told, stated, assumed, _unread(resolution))
+        yield resolution.cell, "; ".join(filter(None, notes))
+
+
+def _unread(resolution: Resolution) -> str:
+    """A warning about a formula that could not be read, and whose names are parameters now.
+
+    `o_k = \\begin{cases} … k \\in \\{0, 2\\}` defines o_0 and o_2, in a notation that gatec lacks.
+    """
+    told = []
+    for mention in resolution.mentions:
+        left = _FAMILY.match(mention.text) if mention.diagnostic is not None else None
+        if left is None:
+            continue
+        named = re.compile(rf"{re.escape(left['name'])}_\{{?\d+\}}?")
+        symbols = [p.symbol for p in resolution.cell.params if named.fullmatch(p.symbol)]
+        if symbols:
+            formula = mention.text if len(mention.text) <= 40 else f"{mention.text[:40]}…"
+            names = ", ".join(re.sub(r"_\{(\d)\}", r"_\1", symbol) for symbol in symbols)
+            counts = f"{names} count as parameters here, and what is said may be due to that"
+            told.append(f"'{formula}' could not be read: {counts}")
+    return "; ".join(told)
 
 
 def _told(pairs: Sequence[tuple[str, str]], why: str) -> str:
