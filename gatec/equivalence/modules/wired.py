@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gatec.equivalence.modules.record import Untraceable
 
 _MOST_PARTS = 8  # gates in a packed weight
-_MOST = 60  # pairs of sizes that are tried
+_MOST = 16  # pairs of sizes that are tried
 
 
 class Layout:
