@@ -15,7 +15,7 @@ from gatec.ir import Program
 _CALLS = {name: f"gatec_{name}({{0}})" for name in ("exp", "expm1", "log", "log1p", "tanh")} | {
     "where": "gatec_choice({0}, {1}, {2})"
 }
-_UNITS = 16  # that a thread takes at once: those of a cache line
+_UNITS = "GATEC_UNITS"  # that a thread takes at once
 
 
 class _C(Dialect):
@@ -23,7 +23,7 @@ class _C(Dialect):
 
     Threads share a call. In the loop over time each has rows of the batch for itself (`lead`, and
     as many as `own`) where there are enough of them, and its `mates` are nobody; otherwise all of
-    them share the units of a step and wait for each other after each task.
+    them share the units of a step, and wait for each other where one needs what others computed.
     """
 
     restrict = "restrict"
@@ -51,14 +51,14 @@ class _C(Dialect):
         return {
             alone: f"const struct gatec_team {alone} = {{0, 1, NULL}};",
             mates: f"const struct gatec_team *const {mates} = "
-            f"{batch} < 4 * {team}->parts ? {team} : &{alone};",
+            f"{local['call']}->by_units ? {team} : &{alone};",
             lead: f"const size_t {lead} = {mates} == {team} ? 0 : gatec_from({team}, {batch}, 1);",
             own: f"const size_t {own} = "
             f"{mates} == {team} ? {batch} : gatec_to({team}, {batch}, 1) - {lead};",
         }
 
-    def waits(self) -> list[str]:
-        return [f"gatec_wait({self.local['team']});"]
+    def waits(self, step: bool = False) -> list[str]:
+        return [f"gatec_wait({self.local['mates' if step else 'team']});"]
 
     def function(self, kernel: Kernel, parameters: Sequence[Parameter], names: Names) -> list[str]:
         index = names.index(len(kernel.shape))
@@ -69,10 +69,11 @@ class _C(Dialect):
         if kernel.terms:
             lines = [*_total(kernel, names), *lines]
         shared = 0 if kernel.by_rows or not kernel.shape or not kernel.rows else 1
-        share, wait = list[str](), f"gatec_wait({names.team});"
+        share = list[str]()
+        wait = [] if kernel.step else [f"gatec_wait({names.team});"]
         if bounds:
             name, bound = bounds[shared]
-            grain = _UNITS if shared == len(bounds) - 1 and name != names.row else 1
+            grain = _UNITS if shared == len(bounds) - 1 and name != names.row else "1"
             whole = f"{names.team}, {bound}, {grain}"
             share = [
                 f"const size_t {names.first} = gatec_from({whole});",
@@ -83,7 +84,7 @@ class _C(Dialect):
             lines = [f"if ({names.team}->part == 0) {{", *indented(lines), "}"]
         team = f"const struct gatec_team *{names.team}"
         head = f"static void {kernel.name}({', '.join([team, *map(str, parameters)])})"
-        return [head, "{", *indented([*share, *lines, wait]), "}"]
+        return [head, "{", *indented([*share, *lines, *wait]), "}"]
 
     def start(self, kernel: Kernel, arguments: Sequence[str], step: bool) -> list[str]:
         return [self.called(kernel.name, ", ".join(arguments), step)]

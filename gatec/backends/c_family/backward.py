@@ -141,6 +141,7 @@ class Backward(Body):
         name, shape = self.sent_of[state], self.states[state].shape
         place = self.rows_at(self.carry_of[state], f"{self.local['t']} % 2", shape)
         self.inner.add(name, f"real *const {name} = {place};")
+        self.places[name] = self.place(self.carry_of[state], f"{self.local['t']} % 2")
         return Target(name, shape, True)
 
     def _stores(self) -> list[Statement]:

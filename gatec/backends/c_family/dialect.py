@@ -12,7 +12,9 @@ from gatec.backends.c_family.tasks import Call, Kernel, Names, Task
 
 _SHORT = 80  # a product of at most so many columns stands on one line
 # How many arguments at the end of a product are its operands.
-_OPERANDS = {"gemm": 6, "gemm_add": 6, "product": 4, "product_add": 4}
+_OPERANDS = {"gemm": 6, "gemm_add": 6} | {
+    f"{step}product{add}": 4 for step in ("", "step_") for add in ("", "_add")
+}
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Dialect(ABC):
         """Declarations that the tasks of the loop over time use, by name."""
         return {}
 
-    def waits(self) -> list[str]:
-        """What makes all that share the work wait for each other, at the end of a loop."""
+    def waits(self, step: bool = False) -> list[str]:
+        """What makes all that share the work wait for each other; `step`: that share a step."""
         return []
 
     @abstractmethod

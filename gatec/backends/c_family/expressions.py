@@ -105,6 +105,8 @@ class Units:
     ) -> None:
         self.array, self.scalar, self.optional, self.loop = array, scalar, optional, loop
         self.calls = {**_CALLS, **calls}
+        # The arrays that were read or written, and at which index.
+        self.touched: list[tuple[str, tuple[Index, ...], Shape, bool]] = []
 
     def value(self, expr: Expr, index: tuple[Index, ...]) -> Code:
         """The unit of `expr` at an index (one per axis)."""
@@ -131,6 +133,7 @@ class Units:
 
     def element(self, array: str, index: tuple[Index, ...], shape: Shape, batched: bool) -> str:
         """A unit of an array."""
+        self.touched.append((array, index, shape, batched))
         return f"{array}[{self._place(index, shape, batched)}]"
 
     def _place(self, index: tuple[Index, ...], shape: Shape, batched: bool) -> str:
@@ -147,6 +150,7 @@ class Units:
         if scalar is not None:
             return scalar
         array, at = self.array(ref), self._place(index, ref.shape, ref.batched)
+        self.touched.append((array, index, ref.shape, ref.batched))
         return f"gatec_or_zero({array}, {at})" if self.optional(ref) else f"{array}[{at}]"
 
     def _apply(self, expr: Apply, index: tuple[Index, ...]) -> Code:

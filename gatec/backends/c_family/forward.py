@@ -106,6 +106,7 @@ class Forward(Body):
         name = self.module.interface.next_of[state.name]
         place = self.rows_at(f"{state.name}_prev", self.local["after"], state.shape)
         self.inner.add(name, f"real *const {name} = {place};")
+        self.places[name] = self.place(f"{state.name}_prev", self.local["after"])
         return Target(name, state.shape, True)
 
     def _output(self, shape: Shape) -> Target:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from gatec.backends.c_family import sharing
 from gatec.backends.c_family.dialect import Dialect
 from gatec.backends.c_family.groups import tasks
 from gatec.backends.c_family.indices import count_text, product
@@ -37,6 +38,8 @@ class Module:
     kept: frozenset[str]
     # The columns and terms of forward's products with matrices in panels.
     products: list[tuple[str, str]] = field(default_factory=list)
+    # Those of a step among them.
+    step_products: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Body(ABC):
@@ -63,6 +66,19 @@ class Body(ABC):
         self.packs: dict[tuple[str, ...], str] = {}
         self.filled: dict[str, str] = {}  # biases by name: where they lie with zeros if absent
         self.optional = {param.name for param in self.plan.params if param.bias}
+        # Where the pointers of a step point to; the places of arrays, as they are written.
+        self.places: dict[str, sharing.Place] = {}
+        t, first = self.local["t"], self.local["first"]
+        self.slots: dict[str, sharing.Slot] = {
+            t: lambda t, train: t,
+            f"({t} - {first})": lambda t, train: t,
+            f"({t} + 1)": lambda t, train: t + 1,
+            f"{t} % 2": lambda t, train: t % 2,
+            f"({t} + 1) % 2": lambda t, train: (t + 1) % 2,
+            self.local["slot"]: lambda t, train: t if train else 0,
+            self.local["before"]: lambda t, train: t if train else t % 2,
+            self.local["after"]: lambda t, train: t + 1 if train else (t + 1) % 2,
+        }
 
     # --- What the two functions do in their own way ------------------------------------------
 
@@ -102,8 +118,11 @@ class Body(ABC):
             accumulate=phase in CHUNKED,
             calls=self.dialect.calls,
         )
-        made_tasks = [self._packed(task) for task in tasks(groups, place)]
-        return self.module.kernels.start(made_tasks, self.stem(phase), title, step=step)
+        made_tasks = [self._packed(task, step) for task in tasks(groups, place)]
+        waits = set[int]()
+        if step and self.dialect.waits():
+            waits = sharing.waits(made_tasks, self.places, backward=self.backward)
+        return self.module.kernels.start(made_tasks, self.stem(phase), title, step, waits)
 
     def _is_absent(self, ref: Ref, phase: Phase) -> bool:
         """Whether a reference is to a bias that may be a NULL pointer."""
@@ -132,28 +151,37 @@ class Body(ABC):
             lines += self.dialect.call("copy", ("1", count, name, count, bias, count, "1"))
         return lines
 
-    def _packed(self, task: Task) -> Task:
-        """A product whose right operand stays the same takes it in panels."""
+    def _packed(self, task: Task, step: bool) -> Task:
+        """A product whose right operand stays the same takes it in panels.
+
+        In a step each thread computes units of its own, in every block of columns.
+        """
         if not (self.dialect.packs and isinstance(task, Call) and task.fixed):
             return task
-        helper = task.helper.replace("gemm", "product")
-        _, n, k, *_, pointer, _, _ = task.args
-        right = (n, k, *task.args[-3:])
+        rows, n, k, *rest = task.args
+        pointer = rest[-3]
+        helper, blocks, columns = task.helper.replace("gemm", "product"), "1", n
+        if step:
+            helper, (blocks, columns) = f"step_{helper}", task.columns
+        right = (blocks, columns, k, *rest[-3:])
         if right not in self.packs:
             stem = pointer.split()[0] + ("_back" if self.backward else "")
             name = self.module.interface.fresh(f"{stem}_panels")
             self.packs[right] = name
             if not self.backward:
                 self.module.products.append((n, k))
-            self.storage.reserve_packed(name, n, k, self.backward)
+                self.module.step_products.extend([(n, k)] * step)
+            self.storage.reserve_packed(name, blocks, columns, k, self.backward)
             self.outer.add(name, self.storage.pointer(name))
-        return Call(helper, (*task.args[:-3], self.packs[right]))
+        lead = (rows, blocks, columns, k) if step else (rows, n, k)
+        made = (*lead, *rest[:-3], self.packs[right])
+        return Call(helper, made, accesses=task.accesses)
 
     def pack(self) -> list[str]:
         """The statements that bring matrices into panels, once all phases are made."""
         lines: list[str] = []
-        for (n, k, *right), name in self.packs.items():
-            lines += self.dialect.call("pack", (n, k, name, *right))
+        for (blocks, n, k, *right), name in self.packs.items():
+            lines += self.dialect.call("pack", (blocks, n, k, name, *right))
         return lines
 
     def stem(self, phase: Phase) -> str:
@@ -220,6 +248,11 @@ class Body(ABC):
         """Declare `{name}_t`, the pointer to a step's values."""
         kind = "const real" if const else "real"
         self.inner.add(f"{name}_t", f"{kind} *const {name}_t = {self.rows_at(base, slot, shape)};")
+        self.places.setdefault(f"{name}_t", self.place(base, slot))
+
+    def place(self, base: str, slot: str) -> sharing.Place:
+        """Which place of an array a pointer of a step points to."""
+        return sharing.Place(base, self.slots.get(slot, lambda t, train: 0))
 
     def declare_local(self, name: str, shape: Shape, batched: bool) -> None:
         """Declare `{name}_t`, the pointer to values that take the place of the last step's."""
@@ -228,6 +261,7 @@ class Body(ABC):
         if batched:
             place = self.rows_at(place, "0", shape).removesuffix(" + 0")
         self.outer.add(f"{name}_t", f"real *const {name}_t = {place};")
+        self.places.setdefault(f"{name}_t", sharing.Place(name))
 
     def declare_chunk(
         self, array: str, base: str, slot: str, shape: Shape, const: bool = True

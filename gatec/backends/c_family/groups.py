@@ -8,7 +8,7 @@ from gatec.backends import text
 from gatec.backends.c_family.expressions import Loop, Units, View
 from gatec.backends.c_family.indices import Index, count_text, dim_text, place, product
 from gatec.backends.c_family.statements import Statement, Target
-from gatec.backends.c_family.tasks import Call, Kernel, Place, Task
+from gatec.backends.c_family.tasks import Access, Call, Kernel, Place, Task
 from gatec.expr import Apply, Dim, Expr, Ref, Shape
 from gatec.ops import MULTIPLICATIVE
 
@@ -78,6 +78,7 @@ class _Group:
         if len(target.shape) > len(index):
             # A scalar that is one unit of a vector.
             row = self.place.names.row if target.batched else None
+            self.units.touched.append((array, (), target.shape, target.batched))
             return f"{array}[{_unit(row, target.start, target.shape)}]"
         if index:
             index[target.axis] = index[target.axis].moved(target.start)
@@ -87,8 +88,28 @@ class _Group:
         written = [target.array for s in self.statements for target in s.targets]
         rows = self.place.rows if self.batched else None
         written = list(dict.fromkeys(written))
-        by_rows = rows is not None and not self.place.step
-        return Kernel(rows, self.shape, lines, written, self.shapes, by_rows=by_rows, **more)  # type: ignore[arg-type]
+        step = self.place.step
+        more |= {"by_rows": rows is not None and not step, "step": step}
+        more["accesses"] = tuple(
+            dict.fromkeys(
+                Access(array, array in written, self._part(index, shape, batched))
+                for array, index, shape, batched in self.units.touched
+            )
+        )
+        return Kernel(rows, self.shape, lines, written, self.shapes, **more)  # type: ignore[arg-type]
+
+    def _part(
+        self, index: tuple[Index, ...], shape: Shape, batched: bool
+    ) -> tuple[object, ...] | None:
+        """Which part of an array a thread touches, where threads share the units of a kernel."""
+        if not self.shape:
+            return ("rows",) if batched else None
+        if not index or index[0].name != self.index[0].name:
+            return None
+        dim, start = self.shape[0], index[0].offset
+        if start != Dim() and _times(start, dim) is None:
+            return None
+        return ("units", str(dim), *map(str, shape[1:]), len(self.shape))
 
     # --- Copies -----------------------------------------------------------------------------
 
@@ -162,9 +183,15 @@ class _Group:
                 bias = given.pointer
             left = (b.pointer, row_stride, b.strides[0])
             right = (a.pointer, a.strides[1], a.strides[0])
-            if statement.after:
-                return Call("gemm_add", (rows, n, k, target, *left, *right), value.batched)
-            return Call("gemm", (rows, n, k, target, bias, *left, *right), value.batched)
+            count, width = _blocks(value.args[0].shape[0])
+            blocks = (str(count), str(width))
+            accesses = (
+                Access(target, True, ("units", str(width), 1)),
+                Access(b.base, False, None),
+            )
+            helper, start = ("gemm_add", ()) if statement.after else ("gemm", (bias,))
+            args = (rows, n, k, target, *start, *left, *right)
+            return Call(helper, args, value.batched, blocks, accesses if value.batched else None)
         if value.batched:
             return None
         columns = dim_text(value.shape[1])
@@ -247,6 +274,22 @@ class _Group:
             return view.row_stride == "1"
         strides = dict(zip((at.name for at in index), view.strides, strict=True))
         return strides.get(term) == "1"
+
+
+def _blocks(dim: Dim) -> tuple[int, Dim]:
+    """A dimension as so many blocks of one size: `4 * hidden_size` is four."""
+    if len(dim.terms) == 1 and not dim.const:
+        ((name, count),) = dim.terms
+        return count, Dim.of(name)
+    return 1, dim
+
+
+def _times(dim: Dim, unit: Dim) -> int | None:
+    """How many times `unit` a dimension is, where it is a whole number."""
+    names = [count for _, count in unit.terms] or [unit.const]
+    given = [count for _, count in dim.terms] or [dim.const]
+    times = given[0] // names[0] if names[0] else 0
+    return times if times > 0 and unit * times == dim else None
 
 
 def _unit(row: str | None, start: Dim, shape: Shape) -> str:

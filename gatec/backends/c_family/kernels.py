@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from gatec.backends.c_family.dialect import Dialect, Parameter
@@ -32,10 +32,17 @@ class Kernels:
         self.functions: list[Function] = []
         self.numbers: dict[str, int] = {}
 
-    def start(self, made: list[Task], stem: str, title: str, *, step: bool) -> list[str]:
-        """The statements that run tasks; their kernels become functions."""
+    def start(
+        self, made: list[Task], stem: str, title: str, step: bool, waits: Collection[int]
+    ) -> list[str]:
+        """The statements that run tasks; their kernels become functions.
+
+        `step`: in the loop over time, where all wait for each other before the tasks `waits`.
+        """
         lines: list[str] = []
-        for task in made:
+        for place, task in enumerate(made):
+            if place in waits:
+                lines += self.dialect.waits(step)
             arguments: list[str] = []
             if isinstance(task, Kernel):
                 number = self.numbers[stem] = self.numbers.get(stem, 0) + 1

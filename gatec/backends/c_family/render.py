@@ -31,8 +31,11 @@ _SERIES = ("exp_series", "clamp", "choice")
 _HELPERS = {
     "gemm": ("gemm_add", "copy", "pack", "tile"),
     "gemm_add": ("pack", "tile"),
-    "product": ("product_add", "tile"),
-    "product_add": ("tile",),
+    "product": ("product_part", "tile"),
+    "product_add": ("product_part", "tile"),
+    "step_product": ("product_part", "tile"),
+    "step_product_add": ("product_part", "tile"),
+    "product_part": ("tile",),
     "pack": ("tile",),
     "sum_rows": ("block_sum",),
     "copy": (),
@@ -100,18 +103,20 @@ def files(
         "forward": forward,
         "backward": backward,
         "helpers": helpers,
-        "effort": _effort(program, module),
+        "effort": _effort(program, module.products),
+        "step_effort": _effort(program, module.step_products, "step"),
+        "waits": any(f"gatec_wait({local['mates']})" in line for line in [*forward, *backward]),
         "called": words([*forward, *backward]),
     }
     return {name: render(template, **values), f"{stem}.h": header(program, interface)}
 
 
-def _effort(program: Program, module: Module) -> list[str]:
+def _effort(program: Program, products: Iterable[tuple[str, str]], name: str = "each") -> list[str]:
     """Multiplications for one row and step, as terms on lines; a unit counts for some tens."""
-    products = [product(n, k) for n, k in module.products]
+    made = [product(n, k) for n, k in products]
     units = [product("50", count_text(state.shape)) for state in program.plan.states]
-    terms = list(dict.fromkeys([*products, *units])) or ["1"]
-    return wrapped([f"const double each = {' + '.join(terms)};"], 1)
+    terms = list(dict.fromkeys([*made, *units])) or ["1"]
+    return wrapped([f"const double {name} = {' + '.join(terms)};"], 1)
 
 
 def _kept(program: Program) -> frozenset[str]:

@@ -55,9 +55,10 @@ class Storage:
         array = Array(name, slots, (units[0], units[1]), batched, backward, shape)
         self.arrays.setdefault(name, array)
 
-    def reserve_packed(self, name: str, n: str, k: str, backward: bool) -> None:
-        """Room for a matrix in panels of so many columns and terms."""
-        units = (f"gatec_padded({bare(n)})", bare(k))
+    def reserve_packed(self, name: str, blocks: str, n: str, k: str, backward: bool) -> None:
+        """Room for a matrix in panels: blocks of so many columns and terms."""
+        lead = f"{blocks} * " if blocks != "1" else ""
+        units = (f"{lead}gatec_padded({bare(n)})", bare(k))
         self.arrays.setdefault(name, Array(name, Slots.ONE, units, False, backward))
 
     def pointer(self, name: str) -> str:

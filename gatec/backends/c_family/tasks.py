@@ -32,6 +32,18 @@ class Names:
         return tuple(map(Index, (self.unit, self.column)[:rank]))
 
 
+@dataclass(frozen=True)
+class Access:
+    """An array that a task touches, and which part of it a thread touches: None for any of it.
+
+    Parts that are equal are those of the same units, or rows, for each thread.
+    """
+
+    array: str
+    written: bool
+    part: tuple[object, ...] | None
+
+
 @dataclass
 class Kernel:
     """`lines` of code for every row and unit of a shape.
@@ -51,6 +63,9 @@ class Kernel:
     along: bool = False
     # Whether threads that share the work share the rows, rather than the units.
     by_rows: bool = False
+    # Inside of the loop over time nobody waits at the end of a kernel.
+    step: bool = False
+    accesses: tuple[Access, ...] | None = ()
     name: str = ""
 
 
@@ -58,12 +73,16 @@ class Kernel:
 class Call:
     """A helper of the template, called with arguments.
 
-    `fixed` says of a product that its right operand is the same for all rows of a sequence.
+    `fixed` says of a product that its right operand is the same for all rows of a sequence, and
+    `columns` how many blocks of how many columns that has. `accesses` are None where they are not
+    known.
     """
 
     helper: str
     args: tuple[str, ...]
     fixed: bool = False
+    columns: tuple[str, str] = ("", "")
+    accesses: tuple[Access, ...] | None = None
 
 
 Task = Kernel | Call
