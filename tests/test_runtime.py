@@ -9,92 +9,20 @@ import subprocess
 import sys
 import threading
 
-import native
 import pytest
 import torch
 from native_cells import program
+from runtime_calls import assert_same, both, call, draw, gradients, module, needs_compilers, on
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
-from gatec import backends, loader
-from gatec.runtime import build, kernels
+from gatec import backends
+from gatec.runtime import build, cells
 from gatec.runtime.layer import NATIVE
 
-pytestmark = pytest.mark.skipif(not native.COMPILERS, reason="gcc and g++ are not there")
+__all__ = ["on"]  # a fixture
+pytestmark = needs_compilers
 
 CELLS = ["lstm", "gru", "mingru", "slstm", "delays", "learned", "leaky", "wide", "two", "matrix"]
-SIZES = {"scalar": (1, 7)}
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("kernels")
-    made.chmod(0o700)
-    return made
-
-
-@pytest.fixture(autouse=True)
-def on(monkeypatch, folder):
-    monkeypatch.setenv("GATEC_RUNTIME", "on")
-    monkeypatch.setenv("GATEC_CACHE", str(folder))
-    monkeypatch.delenv("CC", raising=False)
-    yield
-    kernels.forget()
-
-
-def module(name):
-    made = program(name)
-    (text,) = backends.load("torch").generate(made, name).values()
-    return getattr(loader.module(text, name), made.source.name)
-
-
-def draw(name, steps=5, batch=3, dtype=torch.float64, **more):
-    """A module and a call of it: inputs and a state that want gradients."""
-    torch.manual_seed(7)
-    made = module(name)(*SIZES.get(name, (4, 6)), dtype=dtype, **more)
-    plan = program(name).plan
-    count = made.num_layers * made._directions
-    sizes = {"input_size": made.input_size, "hidden_size": made.hidden_size}
-    sizes |= {size.name: getattr(made, size.name) for size in plan.sizes}
-
-    def numbers(shape, *lead):
-        dims = [dim.value(sizes) for dim in shape]
-        return torch.randn(*lead, *dims, dtype=dtype, requires_grad=True)
-
-    inputs = [numbers(item.shape, steps, batch) for item in plan.inputs]
-    states = [numbers(state.shape, count, batch) for state in plan.states]
-    return made, inputs, states
-
-
-def call(made, inputs, states):
-    given = None if not states else states[0] if len(states) == 1 else tuple(states)
-    output, last = made(*inputs, given)
-    return [output, *([last] if isinstance(last, torch.Tensor) else last)]
-
-
-def both(monkeypatch, run, made=None):
-    """What `run` gives on the kernels (those of a module, to be sure) and on the eager path."""
-    fast = run()
-    assert made is None or made.path == NATIVE, made.path
-    monkeypatch.setenv("GATEC_RUNTIME", "off")
-    slow = run()
-    monkeypatch.setenv("GATEC_RUNTIME", "on")
-    return fast, slow
-
-
-def assert_same(fast, slow, tolerance=1e-12):
-    assert len(fast) == len(slow)
-    for one, other in zip(fast, slow, strict=True):
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
-
-
-def gradients(made, inputs, states, **more):
-    leaves = [*made.parameters(), *inputs, *states]
-    values = call(made, inputs, states)
-    loss = sum(
-        (value * torch.linspace(1, 2, value.numel()).view(value.shape)).sum() for value in values
-    )
-    return values + list(torch.autograd.grad(loss, leaves, materialize_grads=True, **more))
 
 
 # --- The same numbers -----------------------------------------------------------------------------
@@ -226,15 +154,6 @@ def test_vmap(monkeypatch):
     torch.testing.assert_close(got[1], made(inputs[0])[0])
 
 
-def test_packed_sequences_of_several_lengths(monkeypatch):
-    made, inputs, _ = draw("lstm")
-    packed = pack_padded_sequence(inputs[0], [5, 3, 2])
-    got = made(packed)[0].data
-    assert "several lengths" in made.path
-    monkeypatch.setenv("GATEC_RUNTIME", "off")
-    torch.testing.assert_close(got, made(packed)[0].data)
-
-
 def test_other_types():
     made, inputs, states = draw("lstm", dtype=torch.float32)
     low = copy.deepcopy(made).to(torch.bfloat16)
@@ -246,7 +165,7 @@ def test_other_types():
 
 
 def test_no_compiler(monkeypatch):
-    kernels.forget()
+    cells.forget()
     monkeypatch.setenv("CC", "/nonexistent/cc")
     made, inputs, states = draw("lstm")
     with pytest.warns(UserWarning, match=r"eager path: the C compiler /nonexistent/cc"):
@@ -257,7 +176,7 @@ def test_no_compiler(monkeypatch):
 
 
 def test_a_compiler_that_fails(monkeypatch):
-    kernels.forget()
+    cells.forget()
     monkeypatch.setenv("CC", "false")
     made, inputs, states = draw("gru")
     with pytest.warns(UserWarning, match="the C compiler false"):
@@ -269,7 +188,7 @@ def files(name="rnn"):
     return backends.load("c").generate(program(name), "cell")
 
 
-def test_a_library_is_made_once_and_again_when_damaged(folder):
+def test_a_library_is_made_once_and_again_when_damaged():
     place = build.library(files(), "float32")
     made = place.stat().st_mtime_ns
     assert build.library(files(), "float32").stat().st_mtime_ns == made

@@ -3,50 +3,39 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gatec import adjoint, backends, cell_text, passes
+from gatec import backends
 from gatec.backends.c_family.interface import Interface
-from gatec.expr import Dim, Shape
-from gatec.ir import Cell, Program
+from gatec.ir import Program
 from gatec.runtime import build
 from gatec.runtime.build import Unavailable
+from gatec.runtime.shapes import Extent, Layout
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """What a call computes with: T steps, a batch of B, the sizes of the cell."""
-
-    steps: int
-    batch: int
-    sizes: dict[str, int]
-
-    def of(self, shape: Shape, *lead: int) -> tuple[int, ...]:
-        return (*lead, *(dim.value(self.sizes) for dim in shape))
+_REMEMBERED = 512  # extents, so that programs whose T changes with every call do not grow
 
 
 class Kernels:
     """Forward and backward of one cell for one type of numbers.
 
-    All tensors are contiguous, of that type, and on the CPU. `params` in the order of the cell's;
-    a bias may be None. States are those of the plan: those that a pass made among them.
+    All tensors are contiguous, of that type, and on the CPU. Sequences are the rows of all steps,
+    those of step 0 first. States are those of the plan, those that a pass made among them; none
+    at all for the cell's own first states.
     """
 
     def __init__(self, program: Program, dtype: torch.dtype) -> None:
         """Compiles them where that is not done yet. Raises Unavailable."""
-        self.plan: Cell = program.plan
-        self.size_names = Interface(program).size_names
+        self.layout = Layout(program.plan)
+        self.dtype = dtype
+        self._size_names = Interface(program).size_names
+        self._has_constants = bool(program.plan.constants)
+        self._extents: dict[Any, _Measured] = {}
         files = backends.load("c").generate(program, "cell")
         path = build.library(files, DTYPES[dtype])
         try:
@@ -54,99 +43,116 @@ class Kernels:
         except OSError as error:
             raise Unavailable(f"the library cannot be loaded: {error}") from error
         prefix = f"gatec_{program.source.name.lower()}"
-        self._measure = getattr(library, f"{prefix}_workspace_size")
+        shared = 5 + self._has_constants + bool(program.plan.params)
+        self._measure = _function(library, f"{prefix}_workspace_size", 1, ctypes.c_int)
         self._measure.restype = ctypes.c_size_t
-        self._forward = getattr(library, f"{prefix}_forward")
-        self._backward = getattr(library, f"{prefix}_backward", None)
+        last = (ctypes.c_size_t, ctypes.c_int)
+        self._forward = _function(library, f"{prefix}_forward", 1 + shared, *last)
+        count = 4 + bool(program.plan.params) + shared - 1
+        self._backward = _function(library, f"{prefix}_backward", count, ctypes.c_size_t)
 
-    # --- Shapes -------------------------------------------------------------------------------
+    def extent(
+        self,
+        steps: int,
+        batch: int,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        params: Sequence[Tensor],
+        hidden_size: int,
+    ) -> _Measured:
+        """The sizes of a call, by the shapes of what it is given. Raises ValueError.
 
-    def shapes(
-        self, inputs: Sequence[Tensor], params: Sequence[Tensor | None], hidden_size: int
-    ) -> Shapes:
-        """The sizes of a call, by the shapes of what it is given. Raises ValueError."""
-        sizes = {"hidden_size": hidden_size}
-        items = [*zip(self.plan.inputs, inputs, [2] * len(inputs), strict=True)]
-        items += [(p, given, 0) for p, given in zip(self.plan.params, params, strict=True)]  # type: ignore[misc]
-        for item, tensor, lead in items:
-            if tensor is not None:
-                for dim, count in zip(item.shape, tensor.shape[lead:], strict=True):
-                    _learn(dim, count, sizes)
-        missing = [name for name in self.size_names if name not in sizes]
-        if missing:
-            raise ValueError(f"the size {missing[0]} does not show in any shape")
-        steps, batch = inputs[0].shape[:2]
-        return Shapes(steps, batch, sizes)
+        A shape that does not fit is refused: kernels would read beyond what a tensor holds.
+        """
+        key = (
+            steps,
+            batch,
+            hidden_size,
+            len(inputs),
+            len(states),
+            *[tensor.shape for tensor in (*inputs, *states, *params)],
+        )
+        found = self._extents.get(key)
+        if found is None:
+            made = self.layout.extent(steps, batch, inputs, states, params, hidden_size)
+            found = _Measured(made)
+            if len(self._extents) >= _REMEMBERED:
+                self._extents.clear()
+            self._extents[key] = found
+        return found
 
-    def _sizes(self, shapes: Shapes, threads: int) -> ctypes.Array[Any]:
-        own = [shapes.sizes[name] for name in self.size_names]
-        numbers = [shapes.steps, shapes.batch, *own, threads]
-        return (ctypes.c_size_t * len(numbers))(*numbers)
+    def measured(self, extent: Extent) -> _Measured:
+        """An extent for `room`."""
+        return _Measured(extent)
 
-    def results(self, shapes: Shapes, like: Tensor, train: bool) -> list[Tensor]:
-        """Tensors for the outputs, the last states and the workspace, not filled."""
-        plan = self.plan
-        made = [like.new_empty(shapes.of(plan.output_shape, shapes.steps, shapes.batch))]
-        made += [like.new_empty(shapes.of(state.shape, shapes.batch)) for state in plan.states]
-        room = self._measure(self._sizes(shapes, 1), int(train))
-        if not room:
-            raise ValueError("a size is too big")
-        return [*made, like.new_empty((room,), dtype=torch.uint8)]
+    def room(self, extent: _Measured, train: bool) -> int:
+        """The bytes of workspace of a call. Raises ValueError."""
+        if extent.room[train] is None:
+            room = self._measure(self._sizes(extent, 1), train)
+            if not room:
+                raise ValueError("a size is too big")
+            extent.room[train] = room
+        return extent.room[train]  # type: ignore[return-value]
 
     # --- Calls --------------------------------------------------------------------------------
 
     def forward(
         self,
-        shapes: Shapes,
+        extent: _Measured,
         inputs: Sequence[Tensor],
         states: Sequence[Tensor],
-        params: Sequence[Tensor | None],
+        params: Sequence[Tensor],
         constants: Sequence[float],
         train: bool,
-    ) -> list[Tensor]:
-        """The outputs (T, B, …), the last states, the workspace that backward wants."""
-        outputs, *last, workspace = self.results(shapes, inputs[0], train)
+        workspace: Tensor | None = None,
+    ) -> tuple[list[Tensor], Tensor]:
+        """The rows of the outputs and the last states; the workspace that backward wants."""
+        dtype = self.dtype
+        results = [torch.empty(shape, dtype=dtype) for shape in extent.results]
+        if workspace is None:
+            workspace = torch.empty(self.room(extent, train), dtype=torch.uint8)
         status = self._forward(
-            ctypes.c_void_p(outputs.data_ptr()),
-            _pointers(last),
-            *self._shared(shapes, inputs, states, params, constants, workspace),
-            int(train),
+            results[0].data_ptr(),
+            _pointers(results[1:]),
+            *self._shared(extent, inputs, states, params, constants, workspace),
+            train,
         )
         if status:
             raise RuntimeError(f"the kernel refused the call (status {status})")
-        if not train:
-            workspace = workspace.new_empty((0,))
-        return [outputs, *last, workspace]
+        return results, workspace
 
     def backward(
         self,
-        shapes: Shapes,
-        grad_outputs: Tensor,
-        grad_last: Sequence[Tensor],
+        extent: _Measured,
+        grads: Sequence[Tensor | None],
         inputs: Sequence[Tensor],
         states: Sequence[Tensor],
-        params: Sequence[Tensor | None],
+        params: Sequence[Tensor],
         constants: Sequence[float],
         workspace: Tensor,
         wanted: Sequence[bool],
-    ) -> list[Tensor]:
-        """The gradients by inputs, states and parameters that are wanted, empty for others."""
-        plan, like = self.plan, inputs[0]
-        assert self._backward is not None
-        full = [shapes.of(item.shape, shapes.steps, shapes.batch) for item in plan.inputs]
-        full += [shapes.of(state.shape, shapes.batch) for state in plan.states]
-        full += [shapes.of(param.shape) for param in plan.params]
-        made = [like.new_empty(s if w else (0,)) for s, w in zip(full, wanted, strict=True)]
-        pointers = [g if w else None for g, w in zip(made, wanted, strict=True)]
-        first, second = len(plan.inputs), len(plan.inputs) + len(plan.states)
-        groups = [_pointers(pointers[second:])] if plan.params else []
+    ) -> list[Tensor | None]:
+        """The gradients by inputs, given states and parameters that are wanted, None for others.
+
+        `grads` are those by the outputs and by the last states, None for zeros.
+        """
+        dtype = self.dtype
+        tensors = [*inputs, *states, *params]
+        made = [
+            torch.empty(tensor.shape, dtype=dtype) if want else None
+            for tensor, want in zip(tensors, wanted, strict=True)
+        ]
+        first, second = len(inputs), len(inputs) + len(states)
+        outputs = grads[0]
+        if outputs is None:
+            outputs = torch.zeros(extent.results[0], dtype=dtype)
         status = self._backward(
-            *groups,
-            _pointers(pointers[:first]),
-            _pointers(pointers[first:second]),
-            ctypes.c_void_p(grad_outputs.data_ptr()),
-            _pointers(grad_last) if grad_last else None,
-            *self._shared(shapes, inputs, states, params, constants, workspace),
+            *([_pointers(made[second:])] if params else []),
+            _pointers(made[:first]),
+            _pointers(made[first:second]) if states else None,
+            outputs.data_ptr(),
+            _pointers(grads[1:]),
+            *self._shared(extent, inputs, states, params, constants, workspace),
         )
         if status:
             raise RuntimeError(f"the kernel refused the call (status {status})")
@@ -154,102 +160,57 @@ class Kernels:
 
     def _shared(
         self,
-        shapes: Shapes,
+        extent: _Measured,
         inputs: Sequence[Tensor],
         states: Sequence[Tensor],
-        params: Sequence[Tensor | None],
+        params: Sequence[Tensor],
         constants: Sequence[float],
         workspace: Tensor,
     ) -> list[Any]:
         """The arguments that forward and backward have in common."""
-        numbers = (ctypes.c_double * len(constants))(*constants)
+        made = [self._sizes(extent, torch.get_num_threads())]
+        if self._has_constants:
+            made.append((ctypes.c_double * len(constants))(*constants))
+        if params:
+            made.append(_pointers(params))
         return [
-            self._sizes(shapes, torch.get_num_threads()),
-            *([numbers] if self.plan.constants else []),
-            *([_pointers(params)] if self.plan.params else []),
+            *made,
             _pointers(inputs),
             _pointers(states) if states else None,
-            ctypes.c_void_p(workspace.data_ptr()),
-            ctypes.c_size_t(workspace.numel()),
+            workspace.data_ptr(),
+            workspace.numel(),
         ]
+
+    def _sizes(self, extent: _Measured, threads: int) -> ctypes.Array[Any]:
+        found = extent.numbers.get(threads)
+        if found is None:
+            own = [extent.sizes[name] for name in self._size_names]
+            numbers = [extent.steps, extent.batch, *own, threads]
+            found = extent.numbers[threads] = (ctypes.c_size_t * len(numbers))(*numbers)
+        return found
+
+
+class _Measured(Extent):
+    """An extent, with what the library says of it and takes for it."""
+
+    def __init__(self, extent: Extent) -> None:
+        super().__init__(extent.steps, extent.batch, extent.sizes, extent.results)
+        self.room: list[int | None] = [None, None]  # bytes, without and with what backward reads
+        self.numbers: dict[int, ctypes.Array[Any]] = {}  # the structure, by the number of threads
+
+
+def _function(library: ctypes.CDLL, name: str, pointers: int, *others: Any) -> Any:
+    function = getattr(library, name)
+    function.argtypes = [ctypes.c_void_p] * pointers + list(others)
+    return function
 
 
 def _pointers(tensors: Sequence[Tensor | None]) -> ctypes.Array[Any]:
     """A structure of pointers; None is NULL."""
     values = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
-    return (ctypes.c_void_p * max(len(values), 1))(*values)
-
-
-def _learn(dim: Dim, count: int, sizes: dict[str, int]) -> None:
-    """What a dimension says of the one size in it that is not known yet."""
-    unknown = [(name, times) for name, times in dim.terms if name not in sizes]
-    if len(unknown) != 1:
-        return
-    ((name, times),) = unknown
-    rest = count - dim.const - sum(sizes[n] * t for n, t in dim.terms if n in sizes)
-    sizes[name] = rest // times
-
-
-# --- By key ---------------------------------------------------------------------------------------
-
-_lock = threading.Lock()
-_texts: dict[str, str] = {}  # cells by key
-_programs: dict[str, Program] = {}
-_made: dict[tuple[str, torch.dtype], Kernels | Unavailable] = {}
+    return _structure(len(values))(*values)
 
 
 @cache
-def key_of(text: str) -> str:
-    """The key of a cell, given by its text, for `kernels`."""
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    _texts.setdefault(key, text)
-    return key
-
-
-def program(key: str) -> Program:
-    """A cell by its key. Raises Unavailable."""
-    if key not in _programs:
-        text = _texts.get(key)
-        if text is None:
-            raise Unavailable("the module of this cell has not been imported")
-        if not text.strip():
-            raise Unavailable("the module carries no text of its cell that leads back to it")
-        try:
-            cell = cell_text.read(text)
-            _programs[key] = adjoint.differentiate(cell, passes.plan(cell))
-        except (ValueError, TypeError, KeyError, SyntaxError, RecursionError) as error:
-            raise Unavailable(f"this version of gatec cannot read the cell: {error}") from error
-    return _programs[key]
-
-
-def kernels(key: str, dtype: torch.dtype) -> Kernels:
-    """The kernels of a cell, compiled when first asked for. Raises Unavailable, each time."""
-    found = _made.get((key, dtype))
-    if found is None:
-        with _lock:  # one thread compiles, the others wait
-            found = _made.get((key, dtype))
-            if found is None:
-                try:
-                    found = Kernels(program(key), dtype)
-                except Unavailable as error:
-                    found = error
-                _made[key, dtype] = found
-    if isinstance(found, Unavailable):
-        raise Unavailable(str(found))
-    return found
-
-
-def _after_fork() -> None:
-    """Another thread may have held the lock, and does not exist in the child."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def forget() -> None:
-    """Forget all kernels: they are looked for anew. For tests, and after a compiler came."""
-    with _lock:
-        _made.clear()
+def _structure(count: int) -> type[ctypes.Array[Any]]:
+    return ctypes.c_void_p * max(count, 1)

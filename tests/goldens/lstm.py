@@ -145,22 +145,21 @@ output a
         self,
         weights: list[Tensor],
         state: tuple[Tensor, ...],
-        batch_sizes: list[int],
+        steps: int | list[int],
         reverse: bool,
         x: Tensor,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The equations: one layer in one direction.
 
-        Sequences are rows packed by time, `batch_sizes[t]` of them at step t.
+        Sequences are rows packed by time: the rows of `steps` steps, those of step 0
+        first, or `steps[t]` rows of step t where sequences have several lengths.
         Returns the rows of the outputs and each sequence's state after its last step.
         """
         hidden_size = self.hidden_size
         W_f, b_f, W_u, b_u, W_c, b_c, W_o, b_o = weights
         if not state:
-            state = (
-                x.new_zeros(batch_sizes[0], hidden_size),
-                x.new_zeros(batch_sizes[0], hidden_size),
-            )
+            batch = _batch(steps, x)
+            state = (x.new_zeros(batch, hidden_size), x.new_zeros(batch, hidden_size))
 
         # Parameters alone.
         x_biases = torch.cat([b_f, b_u, b_c, b_o], dim=-1)
@@ -213,7 +212,7 @@ output a
             a = Gamma_o * torch.tanh(c)
             return a, (a, c)
 
-        return _scan(step, state, batch_sizes, reverse, W_f_x, W_u_x, W_c_x, W_o_x)
+        return _scan(step, state, steps, reverse, W_f_x, W_u_x, W_c_x, W_o_x)
 
     # --- Sequences in any form, layers, directions ---
 
@@ -245,7 +244,7 @@ output a
         if steps == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         data = [value.flatten(0, 1) for value in sequences]
-        rows, last = self._run_layers(given, [batch] * steps, data)
+        rows, last = self._run_layers(given, steps, data)
         output = rows.reshape(steps, batch, *rows.shape[1:])
         if not batched:
             output, last = output.squeeze(1), tuple(value.squeeze(1) for value in last)
@@ -254,11 +253,11 @@ output a
         return output, last
 
     def _run_layers(
-        self, state: tuple[Tensor, ...], batch_sizes: list[int], data: list[Tensor]
+        self, state: tuple[Tensor, ...], steps: int | list[int], data: list[Tensor]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """All layers on packed rows. Returns the rows of the outputs and the last states."""
         count = self.num_layers * self._directions
-        dtype = self._dtype(data, state, (count, batch_sizes[0]))
+        dtype = self._dtype(data, state, (count, _batch(steps, data[0])))
         x, *others = [value.to(dtype) for value in data]
         starts: list[tuple[Tensor, ...]] = [()] * count
         if state:
@@ -270,7 +269,7 @@ output a
                 weights = self._weights(layer, direction, x)
                 start = starts[len(ends)]
                 output, end = _run_layer(
-                    self, weights, start, batch_sizes, direction == 1, x, *others
+                    self, weights, start, steps, direction == 1, x, *others
                 )
                 outputs.append(output.to(dtype))
                 ends.append(end)
@@ -302,6 +301,11 @@ output a
         if not batched:
             output, last = output.squeeze(0), tuple(value.squeeze(0) for value in last)
         return output, last
+
+    @property
+    def _constants(self) -> tuple[float, ...]:
+        """The numbers that the equations read, in their order."""
+        return ()
 
     @property
     def path(self) -> str:
@@ -548,23 +552,27 @@ output a
 def _scan(
     step: Callable[..., tuple[Tensor, tuple[Tensor, ...]]],
     state: tuple[Tensor, ...],
-    batch_sizes: list[int],
+    steps: int | list[int],
     reverse: bool,
     *sequences: Tensor,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Runs `step` over packed rows, `batch_sizes[t]` of them at step t, never more later.
+    """Runs `step` over packed rows, `steps[t]` of them at step t, never more later.
 
     Returns the rows of the outputs and each sequence's state after its last step.
     """
+    if not isinstance(steps, list):
+        if sequences and _is_one_operator():
+            return _traced_scan(step, state, steps, reverse, *sequences)
+        steps = [state[0].shape[0]] * steps
     initial = state
-    pieces = [torch.split(sequence, batch_sizes) for sequence in sequences]
-    times = range(len(batch_sizes))
+    pieces = [torch.split(sequence, steps) for sequence in sequences]
+    times = range(len(steps))
     outputs: list[Tensor] = []
     ended: list[tuple[Tensor, ...]] = []
     if reverse:
-        state = tuple(value[: batch_sizes[-1]] for value in state)
+        state = tuple(value[: steps[-1]] for value in state)
     for t in reversed(times) if reverse else times:
-        rows, before = batch_sizes[t], state[0].shape[0]
+        rows, before = steps[t], state[0].shape[0]
         if rows < before:  # the shortest sequences have ended
             ended.append(tuple(value[rows:] for value in state))
             state = tuple(value[:rows] for value in state)
@@ -578,6 +586,52 @@ def _scan(
     ended.append(state)
     ended.reverse()
     return torch.cat(outputs), tuple(torch.cat(parts) for parts in zip(*ended))
+
+
+def _is_one_operator() -> bool:
+    """Whether the loop becomes one operator: under `torch.export` and `torch.compile`.
+
+    Not with gradients under `torch.compile`: those of that operator are wrong there where
+    two weights have one shape (pytorch/pytorch#153679).
+    """
+    if not torch.compiler.is_compiling() or torch.__version__ < (2, 9):
+        return False
+    return torch.compiler.is_exporting() or not torch.is_grad_enabled()
+
+
+def _traced_scan(
+    step: Callable[..., tuple[Tensor, tuple[Tensor, ...]]],
+    state: tuple[Tensor, ...],
+    steps: int,
+    reverse: bool,
+    *sequences: Tensor,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """`_scan` as one operator, for any number of steps."""
+    from torch._higher_order_ops.scan import scan
+
+    def apart(
+        state: tuple[Tensor, ...], rows: tuple[Tensor, ...]
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        output, new = step(state, *rows)
+        # The operator wants values that are no other's view, and states of one type.
+        after = tuple(v.to(old.dtype).clone() for v, old in zip(new, state))
+        return after, output.clone()
+
+    batch = state[0].shape[0]
+    # Copies: of a view put back, torch.export wants to know that B > 0.
+    rows = tuple(_copied(value).unflatten(0, (steps, batch)) for value in sequences)
+    start = tuple(_copied(value) for value in state)
+    last, outputs = scan(apart, start, rows, reverse=reverse)
+    return _copied(outputs.flatten(0, 1)), last
+
+
+def _copied(value: Tensor) -> Tensor:
+    return value.clone(memory_format=torch.contiguous_format)
+
+
+def _batch(steps: int | list[int], rows: Tensor) -> int:
+    """How many sequences there are, of which these are the rows."""
+    return steps[0] if isinstance(steps, list) else rows.shape[0] // steps
 
 
 def _suffix(layer: int, direction: int) -> str:

@@ -21,7 +21,7 @@ from gatec.ir import Phase, Program, State
 # How deep the statements of a layer and of its step stand in the template.
 LAYER_INDENT, STEP_INDENT = 8, 12
 # What the template calls its own things, wherever the cell has no such name.
-WORDS = ("weights", "batch_sizes", "reverse")
+WORDS = ("weights", "steps", "batch", "reverse")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class _Writer:
         order = [i.name for i in self.plan.inputs]
         order += [name for item in self.assignments for name in item.names]
         rows = [name for name in order if name in self.read]
-        arguments = ["step", "state", names["batch_sizes"], names["reverse"], *rows]
+        arguments = ["step", "state", names["steps"], names["reverse"], *rows]
         return Layer(
             names,
             statements(self.opening(), LAYER_INDENT),
@@ -103,10 +103,11 @@ class _Writer:
 
     def initial(self) -> list[str]:
         values = [self.initial_value(state) for state in self.plan.states]
-        return [f"state = ({_unpacked(values)})"]
+        batch = f"{self.local('batch')} = _batch({self.local('steps')}, {self.x})"
+        return [batch, f"state = ({_unpacked(values)})"]
 
     def initial_value(self, state: State) -> str:
-        lead = f"{self.local('batch_sizes')}[0]"
+        lead = self.local("batch")
         shape = ", ".join([lead, *(self.size(dim) for dim in state.shape)])
         if state.initial.param is not None:
             self.used.add(state.initial.param)

@@ -52,6 +52,7 @@ def module(program: Program) -> str:
         returns_doc=returns_doc,
         cell_doc=describe.cell(plan, **words),
         keywords=_keywords(plan),
+        constants=shape_tuple(f"self.{constant.name}" for constant in plan.constants),
         inputs=inputs,
         state_type="Tensor" if len(plan.states) == 1 else "tuple[Tensor, ...]",
         single=len(plan.states) == 1,
