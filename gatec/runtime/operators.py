@@ -25,6 +25,7 @@ from gatec.runtime import cells
 from gatec.runtime.shapes import Extent, Layout
 
 _CELL = "str cell, Tensor[] inputs, Tensor[] states, Tensor[] params, float[] constants"
+_INSTEAD = "call the module outside of torch.compile, or set GATEC_RUNTIME=off"
 _library: Any = torch.library.Library("gatec", "DEF")  # type: ignore[no-untyped-call]
 for _schema in (
     f"forward({_CELL}, SymInt hidden_size, bool train) -> Tensor[]",
@@ -197,6 +198,7 @@ def _forward_autograd(
     _refuse_tangents("forward", tensors)
     counts = (len(inputs), len(states))
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        _refuse_transforms("forward")
         return list(_Forward.apply(cell, constants, hidden_size, train, counts, *tensors))  # type: ignore[no-untyped-call]
     with torch._C._AutoDispatchBelowAutograd():
         return torch.ops.gatec.forward(cell, inputs, states, params, constants, hidden_size, train)  # type: ignore[no-any-return]
@@ -217,6 +219,7 @@ def _backward_autograd(
     _refuse_tangents("backward", tensors)
     given = (cell, constants, hidden_size, workspace, wanted, (len(inputs), len(states)))
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        _refuse_transforms("backward")
         return list(_Backward.apply(*given, len(params), *tensors))  # type: ignore[no-untyped-call]
     with torch._C._AutoDispatchBelowAutograd():
         return torch.ops.gatec.backward(  # type: ignore[no-any-return]
@@ -227,10 +230,12 @@ def _backward_autograd(
 def _refuse_tangents(name: str, tensors: Iterable[Tensor]) -> None:
     for tensor in tensors:
         if torch._C._VariableFunctions._unpack_dual(tensor, level=0).tangent is not None:
-            raise NotImplementedError(
-                f"gatec::{name} has no forward-mode derivatives; call the module outside of "
-                "torch.compile, or set GATEC_RUNTIME=off"
-            )
+            raise NotImplementedError(f"gatec::{name} has no forward-mode derivatives; {_INSTEAD}")
+
+
+def _refuse_transforms(name: str) -> None:
+    if torch._C._are_functorch_transforms_active():
+        raise NotImplementedError(f"gatec::{name} has no gradients in torch.func; {_INSTEAD}")
 
 
 class _Forward(torch.autograd.Function):
@@ -304,10 +309,7 @@ class _Backward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        raise NotImplementedError(
-            "gatec::backward has no derivatives; for derivatives of derivatives call the module "
-            "outside of torch.compile, or set GATEC_RUNTIME=off"
-        )
+        raise NotImplementedError(f"gatec::backward has no derivatives of its own; {_INSTEAD}")
 
 
 def _groups(
