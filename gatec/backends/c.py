@@ -15,6 +15,7 @@ from gatec.ir import Program
 _CALLS = {name: f"gatec_{name}({{0}})" for name in ("exp", "expm1", "log", "log1p", "tanh")} | {
     "where": "gatec_choice({0}, {1}, {2})"
 }
+CHUNK_ROWS = 256  # rows of all steps that are computed at once where no state is waited for
 _UNITS = "GATEC_UNITS"  # that a thread takes at once
 
 
@@ -30,6 +31,7 @@ class _C(Dialect):
     calls = _CALLS
     fills = True  # a test inside of a loop would keep it from running in vectors
     packs = True
+    chunk_rows = CHUNK_ROWS
 
     def __init__(self, local: Mapping[str, str]) -> None:
         super().__init__(local)

@@ -201,7 +201,9 @@ class Backward(Body):
         places = self.middle.used(lines)
         if rows in words([*places, *lines]):
             places.insert(0, f"const size_t {rows} = ({end} - {first}) * {local['batch']};")
-        start = f"const size_t {first} = {end} > {chunk} ? {end} - {chunk} : 0;"
+        # The chunks are those of forward, so that a sequence may be computed in parts that are
+        # whole chunks.
+        start = f"const size_t {first} = ({end} - 1) / {chunk} * {chunk};"
         inside = [start, *places, *lines, f"{end} = {first};"]
         return block(f"for (size_t {end} = {local['steps']}; {end} > 0;)", inside)
 

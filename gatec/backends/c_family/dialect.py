@@ -35,6 +35,7 @@ class Dialect(ABC):
     calls     its own spellings of operators
     fills     whether biases that may be absent are copied, or zeros, before they are read in loops
     packs     whether products want a right operand that stays the same in panels
+    chunk_rows  how many rows are computed at once where no state is waited for, for the template
     local     the local names of the host's functions
     lead      the first row of the batch that is computed in the loop over time, "0" for all rows
     own       how many rows are
@@ -44,6 +45,7 @@ class Dialect(ABC):
     calls: Mapping[str, str] = {}
     fills = False
     packs = False
+    chunk_rows = 0
 
     def __init__(self, local: Mapping[str, str]) -> None:
         self.local = local

@@ -92,6 +92,7 @@ def files(
         "arrays": list(storage.arrays),
         "layout": wrapped(layout, 1),
         "chunks": local["chunk"] in used,
+        "chunk_rows": dialect.chunk_rows,
         "factor": largest_factor(_shapes(program, storage)),
         "negative": [dim_text(dim) for dim in negative_dims(_shapes(program, storage))],
         "extents": _extents(program, local["steps"], local["batch"]),
