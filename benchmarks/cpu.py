@@ -1,69 +1,58 @@
-"""Generated modules on the CPU against torch's own, their eager loop, and the arithmetic limit.
+"""Generated modules on the CPU against torch's own, ONNX Runtime, loops, and the arithmetic limit.
 
-    python benchmarks/cpu.py [--cells lstm gru_v3] [--shapes S1 S2 S3 S4 S5] [--threads 1 2]
-                             [--runs 7] [--eager]
+    python benchmarks/cpu.py [--only main specs affine] [--cells lstm ...] [--shapes S1 ...]
+                             [--threads 1 2] [--seconds 3] [--write]
 
-Every figure is a median over runs in which all are timed in turn: the machine is noisy, the ratios
-are less so. `of the limit` is the time over that of the same multiplications at the speed of a
-large matrix product, measured in the same turns. Errors are relative to the largest value, against
-the same module in float64. float32; training is forward and backward, by all parameters and the
-input.
+Every figure is a ratio of medians over rounds in which all are timed in turn: the machine is noisy,
+the ratios are less so. `limit` is the time of the same multiplications at the speed of a large
+matrix product, measured in the same rounds. Errors are the largest of outputs and gradients,
+relative to the largest value of each, against float64. float32; training is forward and backward,
+by all parameters and the input.
+
+    main    lstm and gru_v3 at all shapes, with all peers
+    specs   every spec that mixes, at S1 to S3, and at S5 in training
+    affine  minGRU and minLSTM over 10,000 steps, with and without their input products
+
+`--write` puts the tables into `cpu.md` and a drawing into `cpu.svg`, beside this file. ONNX Runtime
+takes part where `onnx` and `onnxruntime` are installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import cpu_cases as cases
 import torch
-from torch import Tensor, nn
+from cpu_plot import drawing
 
-import gatec
-from gatec import compiler, resources
-
-# T, B, input_size, hidden_size
-SHAPES = {
-    "S1": (100, 32, 128, 128),
-    "S2": (512, 16, 256, 256),
-    "S3": (128, 64, 512, 512),
-    "S4": (1000, 1, 128, 128),
-    "S5": (10_000, 1, 64, 64),
-}
-PEERS = {"lstm": nn.LSTM, "gru_v3": nn.GRU, "rnn": nn.RNN}
 SIDE = 1024  # of the matrices whose product is the limit
+SLOW = 1.0  # seconds after which a peer is timed twice only
+ROUNDS = 9  # at most
+HERE = Path(__file__).parent
 
 
 @dataclass
-class Runner:
-    """A module and a call of it. `path` is the value of GATEC_RUNTIME."""
+class Row:
+    """A case: the medians of all that ran, in seconds; `limit` likewise, 0 where there is none."""
 
-    module: nn.Module
-    x: Tensor
-    path: str = "on"
+    name: str
+    shape: str
+    threads: int
+    kind: str
+    times: dict[str, float]
+    limit: float
+    errors: dict[str, float] = field(default_factory=dict)
 
-    def infer(self) -> None:
-        os.environ["GATEC_RUNTIME"] = self.path
-        with torch.no_grad():
-            self.module(self.x)
-
-    def train(self) -> None:
-        os.environ["GATEC_RUNTIME"] = self.path
-        self.gradients()
-
-    def gradients(self) -> list[Tensor]:
-        """Forward and backward; the outputs and all gradients."""
-        for leaf in (self.x, *self.module.parameters()):
-            leaf.grad = None
-        output, _ = self.module(self.x)
-        output.backward(torch.ones_like(output))
-        found = [output.detach(), self.x.grad, *(p.grad for p in self.module.parameters())]
-        return [value for value in found if value is not None]
+    @property
+    def of_limit(self) -> float:
+        return self.times["gatec"] / self.limit if self.limit else 0.0
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -78,96 +67,152 @@ def multiply() -> Callable[[], object]:
     return lambda: torch.mm(a, b, out=c)
 
 
-def multiplications(name: str, shape: tuple[int, int, int, int]) -> float:
-    """Multiplications with weights of one forward pass."""
-    steps, batch, input_size, hidden_size = shape
-    unit = compiler.single(str(resources.spec_path(name)), None)
-    cell = compiler.front(unit.document).cell
-    sizes = {"input_size": input_size, "hidden_size": hidden_size}
-    sizes |= {size.name: size.default or hidden_size for size in cell.sizes}
-    weights = sum(
-        param.shape[0].value(sizes) * param.shape[1].value(sizes)
-        for param in cell.params
-        if len(param.shape) == 2
-    )
-    return float(steps * batch * weights)
+def measured(work: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+    """Medians over rounds that take so long together; what is slow takes part in two of them.
 
-
-def error(runner: Runner) -> float:
-    """The largest relative error of outputs and gradients against float64."""
-    os.environ["GATEC_RUNTIME"] = runner.path
-    exact = Runner(copy.deepcopy(runner.module).double(), runner.x.detach().double(), "off")
-    exact.x.requires_grad_()
-    got = runner.gradients()
-    os.environ["GATEC_RUNTIME"] = "off"
-    wanted = exact.gradients()
-    return max(
-        float((one.double() - other).abs().max() / other.abs().max().clamp(min=1e-30))
-        for one, other in zip(got, wanted, strict=True)
-    )
-
-
-def compare(name: str, shape: str, runs: int, eager: bool) -> str:
-    """A row of the table."""
-    steps, batch, input_size, hidden_size = SHAPES[shape]
-    torch.manual_seed(0)
-    module = gatec.load(name)
-    cell = next(v for v in vars(module).values() if isinstance(v, type) and hasattr(v, "_cell"))
-    sizes = (input_size, hidden_size)
-    x = torch.randn(steps, batch, input_size)
-    runners = {"gatec": Runner(cell(*sizes), x.clone().requires_grad_())}
-    peer = PEERS.get(name, nn.LSTM)
-    runners[peer.__name__] = Runner(peer(*sizes), x.clone().requires_grad_())
-    if eager:
-        runners["eager"] = Runner(runners["gatec"].module, x.clone().requires_grad_(), "off")
-    limit = multiply()
-    cells = [f"{name} {shape}"]
-    for kind, passes in (("infer", 1), ("train", 3)):
-        work = {label: getattr(runner, kind) for label, runner in runners.items()}
-        for each in (*work.values(), limit):
-            each()
-        times: dict[str, list[float]] = {label: [] for label in (*work, "limit")}
-        for _ in range(runs):
-            for label, each in (*work.items(), ("limit", limit)):
+    The first call of each is left out: it compiles, and it warms the memory.
+    """
+    work = {**work, "limit": multiply()}
+    slow = {label for label, each in work.items() if timed(each) > SLOW}
+    times: dict[str, list[float]] = {label: [] for label in work}
+    started = time.perf_counter()
+    for number in range(ROUNDS):
+        if number >= 2 and time.perf_counter() - started > seconds:
+            break
+        for label, each in work.items():
+            if number < 2 or label not in slow:
                 times[label].append(timed(each))
+    return {label: statistics.median(values) for label, values in times.items()}
+
+
+def compared(
+    name: str, shape: str, threads: int, kinds: tuple[str, ...], loops: bool, seconds: float
+) -> Iterator[Row]:
+    """The rows of a cell at a shape."""
+    torch.set_num_threads(threads)
+    runners = cases.runners(name, shape, loops)
+    multiplications = cases.multiplications(name, shape)
+    for kind in kinds:
+        work = {
+            label: getattr(runner, kind)
+            for label, runner in runners.items()
+            if kind == "infer" or label != "ONNX Runtime"
+        }
+        times = measured(work, seconds)
+        per_second = SIDE**3 / times.pop("limit")
+        limit = multiplications * (1 if kind == "infer" else 3) / per_second
+        yield Row(name, shape, threads, kind, times, limit, errors(kind, runners, shape, threads))
+
+
+def errors(
+    kind: str, runners: dict[str, cases.Runner], shape: str, threads: int
+) -> dict[str, float]:
+    """Of the generated module and of torch's, or of its own loop in float32 where torch has none.
+
+    Once a shape: float64 takes its time.
+    """
+    if kind != "train" or threads > 1 or shape in ("S3", "long"):
+        return {}
+    other = next((label for label in runners if label.startswith("nn.")), "eager")
+    return {label: cases.error(runners[label]) for label in ("gatec", other) if label in runners}
+
+
+# --- Tables ---------------------------------------------------------------------------------------
+
+
+def table(rows: list[Row]) -> str:
+    """Rows as Markdown; ratios are the others' time by that of the generated module."""
+    labels = list(dict.fromkeys(_plain(label) for row in rows for label in row.times))[1:]
+    lstm = {(r.shape, r.threads, r.kind): r.of_limit for r in rows if r.name == "lstm"}
+    heads = ["cell, shape", "threads", "", "gatec", "÷ limit", "÷ LSTM's"]
+    heads += [f"{label} ÷ gatec" for label in labels] + ["error", "torch's error"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        times = {_plain(label): value for label, value in row.times.items()}
         own = times["gatec"]
-        cells.append(f"{1e3 * statistics.median(own):.1f} ms")
-        for label in [*work][1:]:
-            ratios = [other / mine for other, mine in zip(times[label], own, strict=True)]
-            cells.append(f"{statistics.median(ratios):.2f}")
-        speed = SIDE**3 / statistics.median(times["limit"])
-        least = passes * multiplications(name, SHAPES[shape]) / speed
-        cells.append(f"{statistics.median(own) / least:.2f}")
-    cells += [f"{error(runners[label]):.1e}" for label in ("gatec", peer.__name__)]
-    path = getattr(runners["gatec"].module, "path", "")
-    if eager:
-        runners["gatec"].infer()
-        path = runners["gatec"].module.path  # type: ignore[union-attr]
-    assert path == "native" or eager, path
-    return f"| {' | '.join(cells)} |"
+        base = lstm.get((row.shape, row.threads, row.kind), 0.0)
+        cells = [f"{row.name} {row.shape}", str(row.threads), row.kind, f"{1e3 * own:.1f} ms"]
+        cells.append(f"{row.of_limit:.2f}" if row.limit else "")
+        cells.append(f"{row.of_limit / base:.2f}" if base and row.limit else "")
+        cells += [f"{times[label] / own:.2f}" if label in times else "" for label in labels]
+        found = [f"{value:.1e}" for value in row.errors.values()]
+        cells += [*found, "", ""][:2]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _plain(label: str) -> str:
+    return "torch" if label.startswith("nn.") else label
+
+
+def drawn(rows: list[Row]) -> str:
+    """Times over the limit, one thread."""
+    chosen = [row for row in rows if row.limit and row.threads == min(r.threads for r in rows)]
+    points = [
+        (
+            f"{row.name} {row.shape} {row.kind}",
+            {_plain(label): value / row.limit for label, value in row.times.items()},
+        )
+        for row in chosen
+    ]
+    return drawing(points, "Time over that of the same multiplications in a large product")
+
+
+def shown(row: Row) -> None:
+    """A line as soon as it is there."""
+    ratios = [f"{label} {value / row.times['gatec']:.2f}" for label, value in row.times.items()]
+    limit = f"limit {row.of_limit:.2f}  " if row.limit else ""
+    found = "  ".join(f"{label} {value:.1e}" for label, value in row.errors.items())
+    head = f"{row.name} {row.shape} {row.threads} {row.kind}"
+    print(f"{head:28} {1e3 * row.times['gatec']:8.1f} ms  {limit}{'  '.join(ratios[1:])}  {found}")
+
+
+def chosen(given: argparse.Namespace) -> Iterator[tuple[str, str, int, tuple[str, ...], bool]]:
+    """Cell, shape, threads, kinds, and whether loops are timed."""
+    both = ("infer", "train")
+    shapes = given.shapes or ["S1", "S2", "S3", "S4", "S5"]
+    if "main" in given.only:
+        for threads in given.threads:
+            for name in given.cells or ["lstm", "gru_v3"]:
+                for shape in shapes:
+                    yield name, shape, threads, both, threads == given.threads[0]
+    if "specs" in given.only:
+        done = {"lstm", "gru_v3"} if "main" in given.only else set()
+        for name in given.cells or cases.MIXING:
+            if name not in done:
+                for shape in shapes:
+                    if shape != "S4":
+                        kinds = ("train",) if shape == "S5" else both
+                        yield name, shape, given.threads[0], kinds, True
+    if "affine" in given.only:
+        for name in ("mingru", "minlstm", *cases.ALONE):
+            for shape in ("long", "longest"):
+                yield name, shape, given.threads[0], both, True
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cells", nargs="+", default=["lstm", "gru_v3"])
-    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
+    kinds = ["main", "specs", "affine"]
+    parser.add_argument("--only", nargs="+", default=kinds, choices=kinds)
+    parser.add_argument("--cells", nargs="+", help="of main and specs")
+    parser.add_argument("--shapes", nargs="+", choices=["S1", "S2", "S3", "S4", "S5"])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--eager", action="store_true", help="also time the module's eager loop")
+    parser.add_argument("--seconds", type=float, default=3, help="a case, at least two rounds")
+    parser.add_argument("--write", action="store_true", help="write cpu.md and cpu.svg")
     given = parser.parse_args()
-    print(f"torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} cores")
-    heads = ["cell, shape"]
-    for kind in ("inference", "training"):
-        heads += [kind, "torch's ÷ gatec's", *(["eager ÷ gatec's"] if given.eager else [])]
-        heads.append("of the limit")
-    heads += ["error", "torch's error"]
-    for threads in given.threads:
-        torch.set_num_threads(threads)
-        print(f"\n{threads} thread{'s' * (threads > 1)}:\n")
-        print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-        for name in given.cells:
-            for shape in given.shapes:
-                print(compare(name, shape, given.runs, given.eager), flush=True)
+    lead = f"torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} cores, float32"
+    print(lead)
+    rows: list[Row] = []
+    for name, shape, threads, of, loops in chosen(given):
+        for row in compared(name, shape, threads, of, loops, given.seconds):
+            rows.append(row)
+            shown(row)
+    text = f"{lead}\n\n{table(rows)}\n"
+    print(f"\n{text}")
+    if given.write:
+        head = "# Generated code on the CPU\n\nWritten by `python benchmarks/cpu.py --write`: "
+        (HERE / "cpu.md").write_text(f"{head}{text}\n![](cpu.svg)\n", encoding="utf-8")
+        (HERE / "cpu.svg").write_text(drawn(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
