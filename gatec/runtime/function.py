@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gatec.runtime import checkpoints
+from gatec.runtime.calls import Call, Result, again, is_plain
 from gatec.runtime.kernels import Kernels
-
-Result = tuple[Tensor, tuple[Tensor, ...]]
 
 
 def run_rows(
@@ -30,15 +29,19 @@ def run_rows(
     extent = kernels.extent(steps, batch, inputs, state, weights, module.hidden_size)
     tensors = (*inputs, *state, *weights)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        first, second = len(inputs), len(inputs) + len(state)  # `again` must not hold the tensors
+        first, second = len(inputs), len(inputs) + len(state)  # `eager` must not hold the tensors
 
-        def again(*given: Tensor) -> Result:
+        def eager(*given: Tensor) -> Result:
             return module._layer(  # type: ignore[no-any-return]
                 list(given[second:]), tuple(given[first:second]), steps, False, *given[:first]
             )
 
-        call = _Call(kernels, extent, module._constants, (first, second), again)
-        output, *last = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
+        call = Call(kernels, extent, module._constants, (first, second), eager)
+        every = checkpoints.steps_of(module, kernels, extent)
+        if every is None:
+            output, *last = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
+        else:
+            output, *last = checkpoints.Checkpointed.apply(call, every, *tensors)  # type: ignore[no-untyped-call]
     else:
         (output, *last), _ = kernels.forward(
             extent,
@@ -58,28 +61,11 @@ def _flipped(rows: Tensor, steps: int, batch: int) -> Tensor:
     return rows.view(steps, batch, *rows.shape[1:]).flip(0).flatten(0, 1)
 
 
-@dataclass(frozen=True)
-class _Call:
-    """A call of the kernels. `again` is the eager path on inputs, states and parameters."""
-
-    kernels: Kernels
-    extent: Any
-    constants: tuple[float, ...]
-    ends: tuple[int, int]  # of the inputs and of the states among the tensors
-    again: Callable[..., Result]
-
-    def parts(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Tensors as inputs, states, parameters, as the kernels take them."""
-        first, second = self.ends
-        dense = [tensor.contiguous() for tensor in tensors]
-        return dense[:first], dense[first:second], dense[second:]
-
-
 class _Layer(torch.autograd.Function):
     """Forward and backward by the kernels; derivatives of derivatives by the eager path."""
 
     @staticmethod
-    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
         results, workspace = call.kernels.forward(
             call.extent, *call.parts(tensors), call.constants, True
         )
@@ -93,8 +79,8 @@ class _Layer(torch.autograd.Function):
         call, wanted = ctx.call, ctx.needs_input_grad[1:]
         workspace, *tensors = ctx.saved_tensors
         # Somebody wants derivatives of these, or asks for many gradients at once.
-        if torch.is_grad_enabled() or not all(map(_is_plain, grads)):
-            return (None, *_again(call, tensors, grads, wanted))
+        if torch.is_grad_enabled() or not all(map(is_plain, grads)):
+            return (None, *again(call, tensors, grads, wanted))
         made = call.kernels.backward(
             call.extent,
             [None if grad is None else grad.contiguous() for grad in grads],
@@ -104,41 +90,3 @@ class _Layer(torch.autograd.Function):
             wanted,
         )
         return (None, *made)
-
-
-def _is_plain(grad: Tensor | None) -> bool:
-    """Whether a gradient is numbers in memory."""
-    if grad is None:
-        return True
-    if torch._C._functorch.is_functorch_wrapped_tensor(grad) or type(grad) is not Tensor:
-        return False
-    return not (grad._is_zerotensor() or grad.is_neg())
-
-
-def _again(
-    call: _Call, tensors: Sequence[Tensor], grads: Sequence[Tensor | None], wanted: Sequence[bool]
-) -> list[Tensor | None]:
-    """The gradients by the eager path, which can be differentiated themselves."""
-    graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        if not graph:  # of this call alone
-            tensors = [t.detach().requires_grad_(w) for t, w in zip(tensors, wanted, strict=True)]
-        output, last = call.again(*tensors)
-    pairs = [
-        (value, grad)
-        for value, grad in zip((output, *last), grads, strict=True)
-        if grad is not None and value.requires_grad
-    ]
-    sought = [tensor for tensor, want in zip(tensors, wanted, strict=True) if want]
-    if not pairs:
-        return [None] * len(tensors)
-    found = iter(
-        torch.autograd.grad(
-            [value for value, _ in pairs],
-            sought,
-            [grad for _, grad in pairs],
-            create_graph=graph,
-            allow_unused=True,
-        )
-    )
-    return [next(found) if want else None for want in wanted]

@@ -13,7 +13,7 @@ Hochreiter & Schmidhuber, "Long Short-Term Memory", 1997, with the forget gate o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -258,10 +258,10 @@ output a
         """All layers on packed rows. Returns the rows of the outputs and the last states."""
         count = self.num_layers * self._directions
         dtype = self._dtype(data, state, (count, _batch(steps, data[0])))
-        x, *others = [value.to(dtype) for value in data]
+        x, *others = _as_type(dtype, data)
         starts: list[tuple[Tensor, ...]] = [()] * count
         if state:
-            starts = list(zip(*(value.to(dtype).unbind() for value in state)))
+            starts = list(zip(*(value.unbind() for value in _as_type(dtype, state))))
         ends: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
             outputs = []
@@ -271,12 +271,14 @@ output a
                 output, end = _run_layer(
                     self, weights, start, steps, direction == 1, x, *others
                 )
-                outputs.append(output.to(dtype))
+                outputs.append(output)
                 ends.append(end)
+            outputs = _as_type(dtype, outputs)
             x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
             if self.dropout and layer < self.num_layers - 1:
                 x = nn.functional.dropout(x, self.dropout, self.training)
-        return x, tuple(torch.stack(values).to(dtype) for values in zip(*ends))
+        last = [v[0].unsqueeze(0) if count == 1 else torch.stack(v) for v in zip(*ends)]
+        return x, tuple(_as_type(dtype, last))
 
     def _run_step(
         self,
@@ -293,11 +295,12 @@ output a
             given = tuple(value.unsqueeze(0) for value in given)
         batch = inputs[0].shape[0]
         dtype = self._dtype(inputs, given, (batch,), layer)
-        rows = [value.to(dtype) for value in inputs]
-        start = tuple(value.to(dtype) for value in given)
+        rows = _as_type(dtype, inputs)
+        start = tuple(_as_type(dtype, given))
         weights = self._weights(layer, direction, rows[0])
         output, last = self._layer(weights, start, [batch], False, *rows)
-        output, last = output.to(dtype), tuple(value.to(dtype) for value in last)
+        output, *last = _as_type(dtype, (output, *last))
+        last = tuple(last)
         if not batched:
             output, last = output.squeeze(0), tuple(value.squeeze(0) for value in last)
         return output, last
@@ -350,11 +353,12 @@ output a
         """The parameters of a layer in a direction, 0 for biases left out."""
         suffix = _suffix(layer, direction)
         shapes = self._shapes(layer)
-        weights = {name: getattr(self, name + suffix) for name in shapes}
-        return [
-            x.new_zeros(shapes[name]) if weight is None else weight.to(x.dtype)
-            for name, weight in weights.items()
+        found = [getattr(self, name + suffix) for name in shapes]
+        weights = [
+            x.new_zeros(shape) if weight is None else weight
+            for shape, weight in zip(shapes.values(), found)
         ]
+        return _as_type(x.dtype, weights)
 
     # --- What does not fit is refused, in the words of torch.nn.LSTM ---
 
@@ -649,6 +653,10 @@ def _as_tuple(state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
     if isinstance(state, Tensor) or (state is not None and len(state) != 2):
         raise RuntimeError("expected a tuple of 2 hidden states")
     return () if state is None else tuple(state)
+
+
+def _as_type(dtype: torch.dtype, values: Iterable[Tensor]) -> list[Tensor]:
+    return [value if value.dtype == dtype else value.to(dtype) for value in values]
 
 
 def _permuted(state: tuple[Tensor, ...], indices: Tensor | None) -> tuple[Tensor, ...]:
