@@ -33,19 +33,30 @@ def on(monkeypatch):
 
 
 def module(name):
-    made = program(name)
-    (text,) = backends.load("torch").generate(made, name).values()
-    return getattr(loader.module(text, name), made.source.name)
+    """The class of a cell of `native_cells`."""
+    return module_of(program(name), name)
+
+
+def module_of(made, stem="cell"):
+    """The class of a program."""
+    (text,) = backends.load("torch").generate(made, stem).values()
+    return getattr(loader.module(text, stem), made.source.name)
 
 
 def draw(name, steps=5, batch=3, dtype=torch.float64, **more):
     """A module and a call of it: inputs and a state that want gradients."""
-    torch.manual_seed(7)
     made = module(name)(*SIZES.get(name, (4, 6)), dtype=dtype, **more)
-    plan = program(name).plan
+    return made, *values_of(made, program(name).plan, steps, batch)
+
+
+def values_of(made, plan, steps, batch):
+    """New parameters, inputs and a state for a module, that want gradients."""
+    torch.manual_seed(7)
+    made.reset_parameters()
     count = made.num_layers * made._directions
     sizes = {"input_size": made.input_size, "hidden_size": made.hidden_size}
     sizes |= {size.name: getattr(made, size.name) for size in plan.sizes}
+    dtype = next((weight.dtype for weight in made.parameters()), torch.float64)
 
     def numbers(shape, *lead):
         dims = [dim.value(sizes) for dim in shape]
@@ -53,7 +64,7 @@ def draw(name, steps=5, batch=3, dtype=torch.float64, **more):
 
     inputs = [numbers(item.shape, steps, batch) for item in plan.inputs]
     states = [numbers(state.shape, count, batch) for state in plan.states]
-    return made, inputs, states
+    return inputs, states
 
 
 def call(made, inputs, states):
