@@ -12,8 +12,10 @@ from gatec.backends.c_family.tasks import Kernel, Names
 from gatec.ir import Program
 
 # What vectors of units need: no branches, and functions of the template's own.
-_CALLS = {name: f"gatec_{name}({{0}})" for name in ("exp", "expm1", "log", "log1p", "tanh")} | {
-    "where": "gatec_choice({0}, {1}, {2})"
+_OWN = ("exp", "expm1", "log", "log1p", "tanh", "erf")
+_CALLS = {name: f"gatec_{name}({{0}})" for name in _OWN} | {
+    "arctan": "gatec_atan({0})",
+    "where": "gatec_choice({0}, {1}, {2})",
 }
 CHUNK_ROWS = 256  # rows of all steps that are computed at once where no state is waited for
 _UNITS = "GATEC_UNITS"  # that a thread takes at once

@@ -25,7 +25,7 @@
 
 typedef GATEC_REAL real;
 
-enum { GATEC_ROWS = 1024 }; /* rows that are computed at once where there is no state to wait for */
+enum { GATEC_ROWS = 256 }; /* rows that are computed at once where there is no state to wait for */
 
 /*
  * Functions without branches, so that a loop over units runs in vectors. Errors are a few units in
@@ -132,9 +132,17 @@ struct gatec_team {
     struct gatec_meeting *meeting;
 };
 
-/* Where threads wait for each other; `parts` is 0 until it is known how many there are. */
+enum { GATEC_MOST_THREADS = 64 };
+
+/*
+ * Where threads wait for each other; `parts` is 0 until it is known how many there are. Each counts
+ * how often it has come, in a line of the cache that nobody else writes to.
+ */
 struct gatec_meeting {
-    atomic_size_t parts, arrived, round;
+    atomic_size_t parts;
+    struct {
+        _Alignas(64) atomic_size_t round;
+    } of[GATEC_MOST_THREADS];
 };
 
 static inline void gatec_pause(size_t spins)
@@ -142,7 +150,7 @@ static inline void gatec_pause(size_t spins)
 #if defined __i386__ || defined __x86_64__
     __builtin_ia32_pause();
 #endif
-    if (spins > 4096)
+    if (spins > 2000)
         sched_yield(); /* there are fewer processors than threads */
 }
 
@@ -152,15 +160,13 @@ static inline void gatec_wait(const struct gatec_team *team)
     if (team->parts < 2)
         return;
     struct gatec_meeting *const meeting = team->meeting;
-    const size_t round = atomic_load_explicit(&meeting->round, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&meeting->arrived, 1, memory_order_acq_rel) + 1 == team->parts) {
-        atomic_store_explicit(&meeting->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&meeting->round, round + 1, memory_order_release);
-        return;
-    }
-    for (size_t spins = 0;
-         atomic_load_explicit(&meeting->round, memory_order_acquire) == round; spins++)
-        gatec_pause(spins);
+    atomic_size_t *const own = &meeting->of[team->part].round;
+    const size_t round = atomic_load_explicit(own, memory_order_relaxed) + 1;
+    atomic_store_explicit(own, round, memory_order_release);
+    for (size_t part = 0; part < team->parts; part++)
+        for (size_t spins = 0;
+             atomic_load_explicit(&meeting->of[part].round, memory_order_acquire) < round; spins++)
+            gatec_pause(spins);
 }
 
 /* A thread's share of `count` in steps of `grain`: from the first to before the second. */
@@ -227,8 +233,6 @@ static void *gatec_join(void *given)
     return NULL;
 }
 
-enum { GATEC_MOST_THREADS = 64 };
-
 /*
  * Runs a call on so many threads, of which this one is the first. Threads last as long as the call:
  * nothing is left running, and a process may fork between calls. Where the system gives fewer, fewer
@@ -241,8 +245,8 @@ static void gatec_run(size_t threads, gatec_work *work, const void *call)
     pthread_t others[GATEC_MOST_THREADS];
     size_t parts = 1;
     atomic_init(&meeting.parts, 0);
-    atomic_init(&meeting.arrived, 0);
-    atomic_init(&meeting.round, 0);
+    for (size_t part = 0; part < GATEC_MOST_THREADS; part++)
+        atomic_init(&meeting.of[part].round, 0);
     for (; parts < threads && parts < GATEC_MOST_THREADS; parts++) {
         const struct gatec_member member = {{parts, 0, &meeting}, work, call};
         members[parts] = member;
@@ -321,7 +325,7 @@ static void gatec_sum_rows(
  * registers. The right operand comes in panels, the columns of a tile beside each other.
  */
 #if defined __AVX512F__
-enum { GATEC_BYTES = 64, GATEC_VECTORS = 4 };
+enum { GATEC_BYTES = 64, GATEC_VECTORS = 2 };
 #elif defined __AVX__
 enum { GATEC_BYTES = 32, GATEC_VECTORS = 2 };
 #elif defined __aarch64__
@@ -334,7 +338,8 @@ enum {
     GATEC_WIDTH = GATEC_VECTORS * GATEC_LANES,
     GATEC_HEIGHT = 6,
     GATEC_TALL = 16 * GATEC_HEIGHT, /* rows whose operands stay in the cache */
-    GATEC_DEPTH = 256               /* terms of a sum, likewise */
+    GATEC_DEPTH = 256,              /* terms of a sum, likewise */
+    GATEC_UNITS = GATEC_WIDTH > 16 ? GATEC_WIDTH : 16 /* that a thread takes at once */
 };
 
 typedef real gatec_vector
@@ -348,7 +353,8 @@ typedef real gatec_vector
 
 /*
  * A tile of `rows` rows, a constant where this is compiled: c = start + a (rows, k) b (k, WIDTH).
- * Where there are few sums, they are in two or four parts: each waits for its last term.
+ * Where there are few sums, they are in two or four parts: each waits for its last term. The start
+ * joins at the end, so that a sum in several parts does not round the more the longer it is.
  */
 static inline __attribute__((always_inline)) void gatec_tile(
     const size_t rows, size_t k, real *c, size_t c_row, const real *start, size_t start_row,
@@ -357,13 +363,7 @@ static inline __attribute__((always_inline)) void gatec_tile(
     const size_t sums = rows * GATEC_VECTORS, ways = sums <= 2 ? 4 : sums <= 4 ? 2 : 1;
     gatec_vector sum[GATEC_HEIGHT * GATEC_VECTORS];
     GATEC_UNROLL
-    for (size_t i = 0; i < rows; i++)
-        GATEC_UNROLL
-        for (size_t v = 0; v < GATEC_VECTORS; v++)
-            sum[i * GATEC_VECTORS + v] =
-                *(const gatec_vector *)(start + i * start_row + v * GATEC_LANES);
-    GATEC_UNROLL
-    for (size_t i = sums; i < ways * sums; i++)
+    for (size_t i = 0; i < ways * sums; i++)
         sum[i] = (gatec_vector){0};
     size_t p = 0;
     for (; p + ways <= k; p += ways, a += ways * a_column, b += ways * b_row)
@@ -389,7 +389,8 @@ static inline __attribute__((always_inline)) void gatec_tile(
     for (size_t i = 0; i < rows; i++)
         GATEC_UNROLL
         for (size_t v = 0; v < GATEC_VECTORS; v++)
-            *(gatec_vector *)(c + i * c_row + v * GATEC_LANES) = sum[i * GATEC_VECTORS + v];
+            *(gatec_vector *)(c + i * c_row + v * GATEC_LANES) = sum[i * GATEC_VECTORS + v]
+                + *(const gatec_vector *)(start + i * start_row + v * GATEC_LANES);
 }
 
 /* The same for up to GATEC_HEIGHT rows. */
@@ -445,19 +446,22 @@ static size_t gatec_padded(size_t n)
     return (n + GATEC_WIDTH - 1) / GATEC_WIDTH * GATEC_WIDTH;
 }
 
-/* The panels of b (k, n), one after the other, filled up with zeros. */
-static void gatec_pack(
+/* The panels of a block b (k, n), one after the other, filled up with zeros. */
+static void gatec_pack_block(
     const struct gatec_team *team, size_t n, size_t k, real *panels,
     const real *b, size_t b_row, size_t b_column)
 {
-    const size_t end = gatec_to(team, n, GATEC_WIDTH);
-    for (size_t left = gatec_from(team, n, GATEC_WIDTH); left < end; left += GATEC_WIDTH) {
+    const size_t end = gatec_to(team, n, GATEC_UNITS);
+    for (size_t left = gatec_from(team, n, GATEC_UNITS); left < end; left += GATEC_WIDTH) {
         const size_t width = end - left < GATEC_WIDTH ? end - left : GATEC_WIDTH;
         real *const panel = panels + left * k;
         const real *const columns = b + left * b_column;
         if (width < GATEC_WIDTH)
             memset(panel, 0, k * GATEC_WIDTH * sizeof(real));
-        if (b_row == 1)
+        if (b_column == 1 && width == GATEC_WIDTH)
+            for (size_t p = 0; p < k; p++)
+                memcpy(panel + p * GATEC_WIDTH, columns + p * b_row, GATEC_WIDTH * sizeof(real));
+        else if (b_row == 1)
             for (size_t j = 0; j < width; j++)
                 for (size_t p = 0; p < k; p++)
                     panel[p * GATEC_WIDTH + j] = columns[j * b_column + p];
@@ -466,10 +470,64 @@ static void gatec_pack(
                 for (size_t j = 0; j < width; j++)
                     panel[p * GATEC_WIDTH + j] = columns[p * b_row + j * b_column];
     }
+}
+
+/* The panels of b (k, blocks * n), block by block. */
+static void gatec_pack(
+    const struct gatec_team *team, size_t blocks, size_t n, size_t k, real *panels,
+    const real *b, size_t b_row, size_t b_column)
+{
+    for (size_t block = 0; block < blocks; block++)
+        gatec_pack_block(team, n, k, panels + block * gatec_padded(n) * k,
+            b + block * n * b_column, b_row, b_column);
     gatec_wait(team);
 }
 
-/* c (m, n) = start + a (m, k) times panels (k, n), which `gatec_pack` made; c is contiguous. */
+/*
+ * Columns `at` and following, a panel of them, of c = start + a times panels: the rows from `first`
+ * to before `last`. A start that is NULL is 0; the rows of c are `c_row` apart.
+ */
+static void gatec_product_panel(
+    size_t first, size_t last, size_t width, size_t k, real *c, size_t c_row, const real *start,
+    size_t start_row, const real *a, size_t a_row, size_t a_column, const real *panel)
+{
+    size_t p = 0;
+    do { /* parts of the sum, each of a panel that stays in the cache */
+        const size_t depth = k - p < 2 * GATEC_DEPTH ? k - p : GATEC_DEPTH;
+        for (size_t i = first, rows; i < last; i += rows) {
+            /* Tiles of nearly the same height. */
+            const size_t tiles = (last - i + GATEC_HEIGHT - 1) / GATEC_HEIGHT;
+            rows = (last - i + tiles - 1) / tiles;
+            gatec_columns(rows, width, depth, c + i * c_row, c_row,
+                start != NULL ? start + i * start_row : NULL, start_row,
+                a + i * a_row + p * a_column, a_row, a_column, panel + p * GATEC_WIDTH,
+                GATEC_WIDTH);
+        }
+        start = c, start_row = c_row, p += depth;
+    } while (p < k);
+}
+
+/*
+ * c (rows, blocks * n) = start + a (rows, k) times panels (k, blocks * n), which `gatec_pack` made:
+ * the rows from `first` to before `last`, and in each block the columns from `left` to before `end`.
+ */
+static void gatec_product_part(
+    size_t first, size_t last, size_t left, size_t end, size_t blocks, size_t n, size_t k,
+    real *c, const real *start, size_t start_row,
+    const real *a, size_t a_row, size_t a_column, const real *panels)
+{
+    for (size_t top = first; top < last; top += GATEC_TALL) {
+        const size_t bottom = last - top < GATEC_TALL ? last : top + GATEC_TALL;
+        for (size_t block = 0; block < blocks; block++)
+            for (size_t at = left; at < end; at += GATEC_WIDTH)
+                gatec_product_panel(top, bottom, end - at < GATEC_WIDTH ? end - at : GATEC_WIDTH,
+                    k, c + block * n + at, blocks * n,
+                    start != NULL ? start + block * n + at : NULL, start_row, a, a_row, a_column,
+                    panels + (block * gatec_padded(n) + at) * k);
+    }
+}
+
+/* c (m, n) = start + a (m, k) times panels (k, n). */
 static void gatec_product_from(
     const struct gatec_team *team, size_t m, size_t n, size_t k, real *c, const real *start,
     size_t start_row, const real *a, size_t a_row, size_t a_column, const real *panels)
@@ -478,23 +536,9 @@ static void gatec_product_from(
     const int by_rows = m >= 4 * GATEC_HEIGHT * team->parts;
     const struct gatec_team *const rows_of = by_rows ? team : &alone;
     const struct gatec_team *const columns_of = by_rows ? &alone : team;
-    const size_t last = gatec_to(rows_of, m, GATEC_HEIGHT);
-    const size_t end = gatec_to(columns_of, n, GATEC_WIDTH);
-    for (size_t top = gatec_from(rows_of, m, GATEC_HEIGHT); top < last; top += GATEC_TALL) {
-        const size_t bottom = last - top < GATEC_TALL ? last : top + GATEC_TALL;
-        for (size_t left = gatec_from(columns_of, n, GATEC_WIDTH); left < end;
-             left += GATEC_WIDTH) {
-            const size_t width = end - left < GATEC_WIDTH ? end - left : GATEC_WIDTH;
-            for (size_t i = top, rows; i < bottom; i += rows) {
-                /* Tiles of nearly the same height. */
-                const size_t tiles = (bottom - i + GATEC_HEIGHT - 1) / GATEC_HEIGHT;
-                rows = (bottom - i + tiles - 1) / tiles;
-                gatec_columns(rows, width, k, c + i * n + left, n,
-                    start != NULL ? start + i * start_row + left : NULL, start_row,
-                    a + i * a_row, a_row, a_column, panels + left * k, GATEC_WIDTH);
-            }
-        }
-    }
+    gatec_product_part(gatec_from(rows_of, m, GATEC_HEIGHT), gatec_to(rows_of, m, GATEC_HEIGHT),
+        gatec_from(columns_of, n, GATEC_UNITS), gatec_to(columns_of, n, GATEC_UNITS), 1, n, k,
+        c, start, start_row, a, a_row, a_column, panels);
     gatec_wait(team);
 }
 
@@ -506,36 +550,36 @@ static inline void gatec_product(
     gatec_product_from(team, m, n, k, c, bias, 0, a, a_row, a_column, panels);
 }
 
-/* c += a times panels. */
-static inline void gatec_product_add(
-    const struct gatec_team *team, size_t m, size_t n, size_t k, real *c,
-    const real *a, size_t a_row, size_t a_column, const real *panels)
+/*
+ * c (m, blocks * n) = bias (blocks * n) + a (m, k) times panels (k, blocks * n): of each block the
+ * units of this thread. It does not wait for others.
+ */
+static inline void gatec_step_product(
+    const struct gatec_team *team, size_t m, size_t blocks, size_t n, size_t k, real *c,
+    const real *bias, const real *a, size_t a_row, size_t a_column, const real *panels)
 {
-    gatec_product_from(team, m, n, k, c, c, n, a, a_row, a_column, panels);
+    gatec_product_part(0, m, gatec_from(team, n, GATEC_UNITS), gatec_to(team, n, GATEC_UNITS),
+        blocks, n, k, c, bias, 0, a, a_row, a_column, panels);
 }
 
 /* a (m, k) in tiles of GATEC_HEIGHT rows, the rows of a column beside each other. */
 static void gatec_pack_rows(
     size_t m, size_t k, real *tiles, const real *a, size_t a_row, size_t a_column)
 {
-    if (a_row == 1)
+    const size_t whole = a_row == 1 ? m / GATEC_HEIGHT * GATEC_HEIGHT : 0;
+    for (size_t p = 0; p < k; p++)
+        for (size_t i = 0; i < whole; i += GATEC_HEIGHT)
+            memcpy(tiles + i * k + p * GATEC_HEIGHT, a + p * a_column + i,
+                GATEC_HEIGHT * sizeof(real));
+    for (size_t i = whole; i < m; i++)
         for (size_t p = 0; p < k; p++)
-            for (size_t i = 0; i < m; i += GATEC_HEIGHT) {
-                const size_t height = m - i < GATEC_HEIGHT ? m - i : GATEC_HEIGHT;
-                for (size_t lane = 0; lane < height; lane++)
-                    tiles[i * k + p * GATEC_HEIGHT + lane] = a[p * a_column + i + lane];
-            }
-    else
-        for (size_t i = 0; i < m; i++)
-            for (size_t p = 0; p < k; p++)
-                tiles[(i - i % GATEC_HEIGHT) * k + p * GATEC_HEIGHT + i % GATEC_HEIGHT] =
-                    a[i * a_row + p * a_column];
+            tiles[(i - i % GATEC_HEIGHT) * k + p * GATEC_HEIGHT + i % GATEC_HEIGHT] =
+                a[i * a_row + p * a_column];
 }
 
 /*
  * c (m, n) += a (m, k) b (k, n). Operands have a stride for each axis, c is contiguous. Parts of
- * both are brought into the order of tiles. Parts of a sum are summed for themselves, so that
- * rounding does not grow with k.
+ * both are brought into the order of tiles.
  */
 static void gatec_gemm_add(
     const struct gatec_team *team, size_t m, size_t n, size_t k, real *restrict c,
@@ -543,7 +587,6 @@ static void gatec_gemm_add(
     const real *b, size_t b_row, size_t b_column)
 {
     real left[GATEC_TALL * GATEC_DEPTH], right[GATEC_DEPTH * GATEC_WIDTH];
-    real part[GATEC_HEIGHT * GATEC_WIDTH];
     const struct gatec_team alone = {0, 1, NULL};
     const size_t first = gatec_from(team, m, GATEC_HEIGHT), last = gatec_to(team, m, GATEC_HEIGHT);
     for (size_t p = 0; p < k; p += GATEC_DEPTH)
@@ -554,15 +597,13 @@ static void gatec_gemm_add(
                 bottom - top, depth, left, a + top * a_row + p * a_column, a_row, a_column);
             for (size_t j = 0; j < n; j += GATEC_WIDTH) {
                 const size_t width = n - j < GATEC_WIDTH ? n - j : GATEC_WIDTH;
-                gatec_pack(
+                gatec_pack_block(
                     &alone, width, depth, right, b + p * b_row + j * b_column, b_row, b_column);
                 for (size_t i = top; i < bottom; i += GATEC_HEIGHT) {
                     const size_t rows = bottom - i < GATEC_HEIGHT ? bottom - i : GATEC_HEIGHT;
-                    gatec_columns(rows, width, depth, part, GATEC_WIDTH, NULL, 0,
+                    real *const part = c + i * n + j;
+                    gatec_columns(rows, width, depth, part, n, part, n,
                         left + (i - top) * depth, 1, GATEC_HEIGHT, right, GATEC_WIDTH);
-                    for (size_t row = 0; row < rows; row++)
-                        for (size_t lane = 0; lane < width; lane++)
-                            c[(i + row) * n + j + lane] += part[row * GATEC_WIDTH + lane];
                 }
             }
         }
@@ -579,8 +620,8 @@ static void gatec_forward_step(const struct gatec_team *crew, real *restrict Gam
     const real *restrict a_products_t, const real *restrict x_affine_t,
     const real *restrict c_prev_t, size_t own, size_t hidden_size)
 {
-    const size_t from = gatec_from(crew, hidden_size, 16);
-    const size_t to = gatec_to(crew, hidden_size, 16);
+    const size_t from = gatec_from(crew, hidden_size, GATEC_UNITS);
+    const size_t to = gatec_to(crew, hidden_size, GATEC_UNITS);
     for (size_t row = 0; row < own; row++)
         for (size_t unit = from; unit < to; unit++) {
             const size_t at = row * hidden_size + unit;
@@ -602,7 +643,6 @@ static void gatec_forward_step(const struct gatec_team *crew, real *restrict Gam
             a_t[at] = Gamma_o_t[at] * gatec_tanh(c_t[at]);
             outputs_t[at] = a_t[at];
         }
-    gatec_wait(crew);
 }
 
 /*
@@ -616,8 +656,8 @@ static void gatec_backward_step(const struct gatec_team *crew, real *restrict gr
     const real *restrict carry_c_t, const real *restrict Gamma_u_t, const real *restrict c_tilde_t,
     const real *restrict c_prev_t, const real *restrict Gamma_f_t, size_t own, size_t hidden_size)
 {
-    const size_t from = gatec_from(crew, hidden_size, 16);
-    const size_t to = gatec_to(crew, hidden_size, 16);
+    const size_t from = gatec_from(crew, hidden_size, GATEC_UNITS);
+    const size_t to = gatec_to(crew, hidden_size, GATEC_UNITS);
     for (size_t row = 0; row < own; row++)
         for (size_t unit = from; unit < to; unit++) {
             const size_t at = row * hidden_size + unit;
@@ -638,7 +678,6 @@ static void gatec_backward_step(const struct gatec_team *crew, real *restrict gr
             grad_a_products_t[(4 * row + 3) * hidden_size + unit] = Gamma_o_argument_grad;
             grad_c_prev_t[at] = grad_c * Gamma_f_t[at];
         }
-    gatec_wait(crew);
 }
 
 /* Where the arrays lie in the workspace, in numbers from its start. */
@@ -735,7 +774,7 @@ static int gatec_layout(
     layout->c_tilde = gatec_take(&placed, train ? steps : 1, batch, hidden_size, 1);
     layout->Gamma_o = gatec_take(&placed, train ? steps : 1, batch, hidden_size, 1);
     layout->a_products = gatec_take(&placed, 1, batch, 4 * hidden_size, 1);
-    layout->a_weights_panels = gatec_take(&placed, 1, 1, gatec_padded(4 * hidden_size),
+    layout->a_weights_panels = gatec_take(&placed, 1, 1, 4 * gatec_padded(hidden_size),
         hidden_size);
     if (train) {
         layout->carry_a = gatec_take(&placed, 2, batch, hidden_size, 1);
@@ -794,6 +833,7 @@ struct gatec_call {
     const struct gatec_lstm_states *initial;
     void *workspace;
     int train;
+    int by_units; /* whether threads share the units of a step, rather than rows of the batch */
     real *outputs;
     const struct gatec_lstm_states_out *last;
     const real *grad_outputs;
@@ -807,20 +847,35 @@ struct gatec_call {
 #define GATEC_WORK 2e6 /* multiplications for which another thread is worth its start */
 #endif
 
-/* As many threads as the caller allows, as long as each of them has enough to do. */
-static size_t gatec_threads(const struct gatec_lstm_sizes *sizes)
+/*
+ * As many threads as the caller allows, as long as each of them has enough to do. They share rows of
+ * the batch, and need not wait for each other from step to step, where each has rows for a tile, or
+ * for two: with few rows a thread is faster at a part of the weights that its cache has room for.
+ */
+static size_t gatec_threads(const struct gatec_lstm_sizes *sizes, int *by_units)
 {
-    const double rows = (double)sizes->steps * (double)sizes->batch;
+    const double batch = (double)sizes->batch, rows = (double)sizes->steps * batch;
     const double input_size = (double)sizes->input_size;
     const double hidden_size = (double)sizes->hidden_size;
     /* Multiplications for a row and a step; a unit of a state takes some tens for functions. */
     const double each = 4 * hidden_size * input_size + 4 * hidden_size * hidden_size
         + 50 * hidden_size;
+    const double step = 4 * hidden_size * hidden_size + 50 * hidden_size;
     const double most = rows * each / (GATEC_WORK);
-    const size_t threads = sizes->threads < 1 ? 1 : sizes->threads;
+    size_t threads = sizes->threads < 1 ? 1 : sizes->threads;
+    if (most < (double)threads)
+        threads = most < 1 ? 1 : (size_t)most;
+    const double large = 100e3; /* weights */
+    *by_units = batch < (double)threads * (step < large ? 4 : 12);
+    /* Threads that share a step's units wait for each other in it. */
+    if (*by_units && batch * step < (double)threads * (GATEC_WORK) / 400) {
+        *by_units = 0;
+        if (batch < (double)threads)
+            threads = batch < 1 ? 1 : (size_t)batch;
+    }
     (void)input_size;
     (void)hidden_size;
-    return most < (double)threads ? (most < 1 ? 1 : (size_t)most) : threads;
+    return threads;
 }
 
 /* A thread's part of forward. */
@@ -850,7 +905,7 @@ static void gatec_forward_part(const struct gatec_team *team, const void *given)
     const real *const b_o = params->b_o;
     const real *const x = inputs->x;
     const struct gatec_team alone = {0, 1, NULL};
-    const struct gatec_team *const mates = batch < 4 * team->parts ? team : &alone;
+    const struct gatec_team *const mates = call->by_units ? team : &alone;
     const size_t lead = mates == team ? 0 : gatec_from(team, batch, 1);
     const size_t own = mates == team ? batch : gatec_to(team, batch, 1) - lead;
     const size_t chunk = gatec_chunk(steps, batch);
@@ -891,8 +946,8 @@ static void gatec_forward_part(const struct gatec_team *team, const void *given)
         W_c + hidden_size, hidden_size + input_size, 1);
     gatec_copy(team, hidden_size, input_size, x_weights + 3 * hidden_size * input_size, input_size,
         W_o + hidden_size, hidden_size + input_size, 1);
-    gatec_pack(team, 4 * hidden_size, input_size, x_weights_panels, x_weights, 1, input_size);
-    gatec_pack(team, 4 * hidden_size, hidden_size, a_weights_panels, a_weights, 1, hidden_size);
+    gatec_pack(team, 1, 4 * hidden_size, input_size, x_weights_panels, x_weights, 1, input_size);
+    gatec_pack(team, 4, hidden_size, hidden_size, a_weights_panels, a_weights, 1, hidden_size);
 
     /* The states before the first step. */
     gatec_copy(team, batch, hidden_size, a_prev, hidden_size, initial->a, hidden_size, 1);
@@ -922,7 +977,8 @@ static void gatec_forward_part(const struct gatec_team *team, const void *given)
             real *const Gamma_o_t = Gamma_o + (slot * batch + lead) * hidden_size;
             real *const a_t = a_prev + (after * batch + lead) * hidden_size;
             real *const outputs_t = outputs + (t * batch + lead) * hidden_size;
-            gatec_product(mates, own, 4 * hidden_size, hidden_size, a_products_t, NULL,
+            gatec_wait(mates);
+            gatec_step_product(mates, own, 4, hidden_size, hidden_size, a_products_t, NULL,
                 a_prev_t, hidden_size, 1, a_weights_panels);
             gatec_forward_step(mates, Gamma_f_t, Gamma_u_t, c_tilde_t, c_t, Gamma_o_t, a_t,
                 outputs_t, a_products_t, x_affine_t, c_prev_t, own, hidden_size);
@@ -965,7 +1021,7 @@ int gatec_lstm_forward(
     call.train = train;
     call.outputs = outputs;
     call.last = last != NULL ? last : &nowhere;
-    gatec_run(gatec_threads(sizes), gatec_forward_part, &call);
+    gatec_run(gatec_threads(sizes, &call.by_units), gatec_forward_part, &call);
     return GATEC_LSTM_OK;
 }
 
@@ -988,7 +1044,7 @@ static void gatec_backward_part(const struct gatec_team *team, const void *given
     const size_t hidden_size = sizes->hidden_size;
     const real *const x = inputs->x;
     const struct gatec_team alone = {0, 1, NULL};
-    const struct gatec_team *const mates = batch < 4 * team->parts ? team : &alone;
+    const struct gatec_team *const mates = call->by_units ? team : &alone;
     const size_t lead = mates == team ? 0 : gatec_from(team, batch, 1);
     const size_t own = mates == team ? batch : gatec_to(team, batch, 1) - lead;
     const size_t chunk = gatec_chunk(steps, batch);
@@ -1020,9 +1076,10 @@ static void gatec_backward_part(const struct gatec_team *team, const void *given
     real *const x_weights_back_panels = memory + layout.x_weights_back_panels;
 
     /* Parameters alone. */
-    gatec_pack(team, hidden_size, 4 * hidden_size, a_weights_back_panels, a_weights, hidden_size,
+    gatec_pack(team, 1, hidden_size, 4 * hidden_size, a_weights_back_panels, a_weights, hidden_size,
         1);
-    gatec_pack(team, input_size, 4 * hidden_size, x_weights_back_panels, x_weights, input_size, 1);
+    gatec_pack(team, 1, input_size, 4 * hidden_size, x_weights_back_panels, x_weights, input_size,
+        1);
 
     /* What arrives from after the last step. */
     gatec_copy(team, batch, hidden_size, carry_a + steps % 2 * batch * hidden_size, hidden_size,
@@ -1036,7 +1093,7 @@ static void gatec_backward_part(const struct gatec_team *team, const void *given
     gatec_fill(team, 4 * hidden_size, grad_x_biases, 0);
 
     for (size_t end = steps; end > 0;) {
-        const size_t first = end > chunk ? end - chunk : 0;
+        const size_t first = (end - 1) / chunk * chunk;
         const size_t rows = (end - first) * batch;
         const real *const x_rows = x + first * batch * input_size;
         const real *const a_prev_rows = a_prev + first * batch * hidden_size;
@@ -1058,7 +1115,8 @@ static void gatec_backward_part(const struct gatec_team *team, const void *given
             gatec_backward_step(mates, grad_a_products_t, grad_c_prev_t, grad_outputs_t, carry_a_t,
                 c_t, Gamma_o_t, carry_c_t, Gamma_u_t, c_tilde_t, c_prev_t, Gamma_f_t, own,
                 hidden_size);
-            gatec_product(mates, own, hidden_size, 4 * hidden_size, grad_a_prev_t, NULL,
+            gatec_wait(mates);
+            gatec_step_product(mates, own, 1, hidden_size, 4 * hidden_size, grad_a_prev_t, NULL,
                 grad_a_products_t, 4 * hidden_size, 1, a_weights_back_panels);
         }
         gatec_wait(team);
@@ -1157,7 +1215,7 @@ int gatec_lstm_backward(
     call.grad_last = grad_last != NULL ? grad_last : &no_states;
     call.grad_inputs = grad_inputs != NULL ? grad_inputs : &no_inputs;
     call.grad_initial = grad_initial != NULL ? grad_initial : &nowhere;
-    gatec_run(gatec_threads(sizes), gatec_backward_part, &call);
+    gatec_run(gatec_threads(sizes, &call.by_units), gatec_backward_part, &call);
     return GATEC_LSTM_OK;
 }
 

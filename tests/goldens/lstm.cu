@@ -743,7 +743,7 @@ int gatec_lstm_backward(
     GATEC_TRY(gatec_fill(queue, 4 * hidden_size, grad_x_biases, 0));
 
     for (size_t end = steps; end > 0;) {
-        const size_t first = end > chunk ? end - chunk : 0;
+        const size_t first = (end - 1) / chunk * chunk;
         const size_t rows = (end - first) * batch;
         const real *const x_rows = x + first * batch * input_size;
         const real *const a_prev_rows = a_prev + first * batch * hidden_size;

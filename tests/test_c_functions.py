@@ -1,0 +1,74 @@
+"""Functions of generated C: close to exact in both types, and infinities and NaN are passed on."""
+
+import native
+import numpy as np
+import pytest
+import torch
+from harness import compiled_text
+
+pytestmark = pytest.mark.skipif(not native.COMPILERS, reason="gcc and g++ are not there")
+
+# By the spelling in a text: PyTorch's function, and the largest argument that is asked about.
+FUNCTIONS = {
+    r"\exp": (torch.exp, 80),
+    "expm1": (torch.expm1, 80),
+    r"\log": (torch.log, 1e30),
+    "log1p": (torch.log1p, 1e30),
+    r"\tanh": (torch.tanh, 1e30),
+    r"\sigma": (torch.sigmoid, 1e30),
+    # PyTorch's own is z itself above 20.
+    "softplus": (lambda z: torch.logaddexp(z, torch.zeros_like(z)), 1e30),
+    r"\arctan": (torch.arctan, 1e30),
+    "erf": (torch.erf, 1e30),
+    r"\sin": (torch.sin, 1e30),
+    r"\cos": (torch.cos, 1e30),
+    r"\sqrt": (torch.sqrt, 1e30),
+}
+ULPS = 4
+
+
+def of(spelling, values, folder):
+    """A function of values, by a cell that is nothing else."""
+    made = compiled_text(
+        f"cell F\ninput x : n_h\nh_t = {spelling}(x_t) + 0 * h_{{t-1}}\n", "f.gate"
+    )
+    cell = native.build(made, folder, flags=["-O3", "-march=native", "-ffp-contract=fast"])
+    sizes = {"input_size": 1, "hidden_size": len(values)}
+    dtype = str(values.dtype)
+    call = native.Call(cell, sizes, {}, {"x": values[None, None]}, None, dtype)
+    assert call.forward() == native.OK
+    return call.outputs[0, 0]
+
+
+def arguments(most, dtype):
+    """Numbers of every size and sign, most of them where functions turn."""
+    rng = np.random.default_rng(5)
+    sizes = np.exp(rng.uniform(np.log(1e-30), np.log(most), 3000))
+    values = np.concatenate([sizes, rng.uniform(0, min(most, 8), 5000), [0.0, 1.0, 0.4142135]])
+    return np.concatenate([values, -values]).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("spelling", FUNCTIONS)
+def test_close_to_exact(spelling, dtype, tmp_path):
+    """Within some units in the last place; what is below the normal numbers may be 0."""
+    function, most = FUNCTIONS[spelling]
+    values = arguments(most, dtype)
+    got = of(spelling, values, tmp_path).astype("float64")
+    wanted = function(torch.from_numpy(values).double()).numpy()
+    usual = np.isfinite(wanted)
+    assert (np.isnan(got) == np.isnan(wanted)).all()
+    assert (got[~usual & ~np.isnan(wanted)] == wanted[~usual & ~np.isnan(wanted)]).all()
+    values, got, wanted = values[usual], got[usual], wanted[usual]
+    kind = np.finfo(dtype)
+    ulps = np.abs(got - wanted) / (kind.eps * np.maximum(np.abs(wanted), kind.tiny / kind.eps))
+    assert ulps.max() <= ULPS, (ulps.max(), values[ulps.argmax()])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("spelling", FUNCTIONS)
+def test_ends(spelling, dtype, tmp_path):
+    function, _ = FUNCTIONS[spelling]
+    values = np.array([np.inf, -np.inf, np.nan, 0.0] * 9, dtype)
+    got, wanted = of(spelling, values, tmp_path), function(torch.from_numpy(values)).numpy()
+    assert np.array_equal(got, wanted, equal_nan=True)
