@@ -154,6 +154,90 @@ def test_vmap(monkeypatch):
     torch.testing.assert_close(got[1], made(inputs[0])[0])
 
 
+def test_weights_that_change(monkeypatch):
+    """Nothing of a module's weights is kept from call to call."""
+    made, inputs, states = draw("lstm", dtype=torch.float64)
+    call(made, inputs, states)
+    other = module("lstm")(4, 6, dtype=torch.float64)
+    made.load_state_dict(other.state_dict())
+    assert_same(call(made, inputs, states), call(other, inputs, states), 0)
+    made.W_f = nn.Parameter(torch.zeros_like(made.W_f))
+    assert_same(*both(monkeypatch, lambda: gradients(made, inputs, states), made), 1e-10)
+    with torch.no_grad():
+        made.b_f.add_(1)
+    assert_same(*both(monkeypatch, lambda: gradients(made, inputs, states), made), 1e-10)
+    made.W_f.requires_grad_(False)
+    weights = {key: torch.randn_like(value) for key, value in made.state_dict().items()}
+
+    def replaced():
+        return list(torch.func.functional_call(made, weights, (inputs[0], tuple(states)))[1])
+
+    assert_same(*both(monkeypatch, replaced, made), 1e-12)
+    made.float()
+    inputs, states = [v.float() for v in inputs], [v.float() for v in states]
+    assert_same(*both(monkeypatch, lambda: call(made, inputs, states), made), 1e-5)
+
+
+def test_weights_of_another_shape_are_refused():
+    """Kernels read memory by shapes, so a parameter that was replaced is looked at."""
+    made, inputs, states = draw("lstm")
+    made.W_f = nn.Parameter(torch.zeros(6, 3, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"W_f must be \(6, 10\), got \(6, 3\)"):
+        call(made, inputs, states)
+
+
+def test_views(monkeypatch):
+    made, _, states = draw("gru")
+    wide = torch.randn(5, 6, 8, dtype=torch.float64)
+    for x in (wide[:, ::2, ::2], wide[:, :1, :4].expand(5, 3, 4)):
+        assert_same(*both(monkeypatch, lambda x=x: call(made, [x], states), made), 1e-12)
+    complex_ = torch.randn(5, 3, 4, dtype=torch.complex128)
+    negated = complex_.conj().imag
+    assert negated.is_neg()
+    assert_same(*both(monkeypatch, lambda: call(made, [negated], states)), 1e-12)
+
+
+def test_many_gradients_at_once(monkeypatch):
+    made, inputs, _ = draw("gru", 3, 2)
+    outputs = made(inputs[0])[0]
+    assert made.path == NATIVE
+    many = torch.randn(3, *outputs.shape, dtype=torch.float64)
+    (got,) = torch.autograd.grad(outputs, inputs, many, is_grads_batched=True, retain_graph=True)
+    for grad, each in zip(many, got, strict=True):
+        assert_same(torch.autograd.grad(outputs, inputs, grad, retain_graph=True), [each], 1e-10)
+
+
+def test_gradients_of_last_states_alone(monkeypatch):
+    made, inputs, states = draw("lstm")
+
+    def run():
+        _, last, _ = call(made, inputs, states)
+        return list(torch.autograd.grad(last.square().sum(), [*inputs, *states]))
+
+    assert_same(*both(monkeypatch, run, made), 1e-10)
+
+
+def test_autocast(monkeypatch):
+    """As `nn.LSTM`: the type that autocast asks for, which kernels do not have."""
+    made, inputs, states = draw("lstm", dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        output, *_ = call(made, inputs, states)
+    assert output.dtype == torch.bfloat16
+    assert made.path == "eager: there are no kernels for torch.bfloat16"
+
+
+def test_functional_gradients(monkeypatch):
+    made, inputs, _ = draw("gru", 3, 2)
+    x = inputs[0]
+    got = torch.func.grad(lambda x: made(x)[0].square().sum())(x.detach())
+    assert_same([got], torch.autograd.grad(made(x)[0].square().sum(), x), 1e-10)
+    jacobian = torch.func.jacfwd(lambda x: made(x)[0].sum((0, 1)))(x.detach())
+    assert_same(
+        [jacobian], [torch.func.jacrev(lambda x: made(x)[0].sum((0, 1)))(x.detach())], 1e-10
+    )
+    assert jacobian.abs().max() > 0
+
+
 def test_other_types():
     made, inputs, states = draw("lstm", dtype=torch.float32)
     low = copy.deepcopy(made).to(torch.bfloat16)

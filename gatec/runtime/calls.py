@@ -35,9 +35,10 @@ def is_plain(grad: Tensor | None) -> bool:
     """Whether a gradient is numbers in memory."""
     if grad is None:
         return True
-    if torch._C._functorch.is_functorch_wrapped_tensor(grad) or type(grad) is not Tensor:
+    wrapped = torch._C._functorch
+    if wrapped.is_functorch_wrapped_tensor(grad) or wrapped.is_legacy_batchedtensor(grad):
         return False
-    return not (grad._is_zerotensor() or grad.is_neg())
+    return type(grad) is Tensor and not (grad._is_zerotensor() or grad.is_neg())
 
 
 def again(

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatec.runtime.function import Result, run_rows
+from gatec.runtime.calls import Result
+from gatec.runtime.function import run_rows
 from gatec.runtime.kernels import Kernels
 
 
