@@ -124,11 +124,14 @@ def _kernels(module: Module, dtype: torch.dtype) -> tuple[str, Kernels | None]:
     try:
         return "", cells.kernels(module._cell, dtype)
     except Unavailable as error:
-        reason = str(error)
-        if reason not in _warned:
-            _warned.add(reason)
-            warnings.warn(f"gatec runs the slower eager path: {reason}", stacklevel=6)
-        return reason, None
+        _warn(str(error))
+        return str(error), None
+
+
+def _warn(reason: str) -> None:
+    if reason not in _warned:
+        _warned.add(reason)
+        warnings.warn(f"gatec runs the slower eager path: {reason}", stacklevel=7)
 
 
 # --- torch.compile, torch.export ------------------------------------------------------------------
@@ -177,7 +180,8 @@ def _compiles(cell: str, double: bool) -> bool:
         return False
     try:
         cells.kernels(cell, torch.float64 if double else torch.float32)
-    except Unavailable:
+    except Unavailable as error:
+        _warn(str(error))
         return False
     return True
 
