@@ -150,7 +150,7 @@ static inline void gatec_pause(size_t spins)
 #if defined __i386__ || defined __x86_64__
     __builtin_ia32_pause();
 #endif
-    if (spins > 2000)
+    if (spins > 200)
         sched_yield(); /* there are fewer processors than threads */
 }
 
@@ -345,10 +345,13 @@ enum {
 typedef real gatec_vector
     __attribute__((vector_size(GATEC_BYTES), aligned(sizeof(real)), may_alias));
 
+/* Tiles are large once they are unrolled: there is one copy of them for all strides. */
 #if defined __clang__
 #define GATEC_UNROLL _Pragma("unroll")
+#define GATEC_ONCE __attribute__((noinline))
 #else
 #define GATEC_UNROLL _Pragma("GCC unroll 64")
+#define GATEC_ONCE __attribute__((noinline, noclone))
 #endif
 
 /*
@@ -394,7 +397,7 @@ static inline __attribute__((always_inline)) void gatec_tile(
 }
 
 /* The same for up to GATEC_HEIGHT rows. */
-static void gatec_rows(
+static GATEC_ONCE void gatec_rows(
     size_t rows, size_t k, real *c, size_t c_row, const real *start, size_t start_row,
     const real *a, size_t a_row, size_t a_column, const real *b, size_t b_row)
 {
@@ -420,7 +423,7 @@ static void gatec_rows(
 }
 
 /* The same for up to GATEC_WIDTH columns; a start that is NULL is 0. */
-static void gatec_columns(
+static GATEC_ONCE void gatec_columns(
     size_t rows, size_t width, size_t k, real *c, size_t c_row, const real *start,
     size_t start_row, const real *a, size_t a_row, size_t a_column, const real *b, size_t b_row)
 {
