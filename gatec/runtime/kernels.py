@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -18,6 +19,7 @@ from gatec.runtime.build import Unavailable
 from gatec.runtime.shapes import Extent, Layout
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+_SMALL = 1 << 22  # bytes of workspace that a thread keeps
 _REMEMBERED = 512  # extents, so that programs whose T changes with every call do not grow
 
 
@@ -110,7 +112,8 @@ class Kernels:
         dtype = self.dtype
         results = [torch.empty(shape, dtype=dtype) for shape in extent.results]
         if workspace is None:
-            workspace = torch.empty(self.room(extent, train), dtype=torch.uint8)
+            room = self.room(extent, train)
+            workspace = torch.empty(room, dtype=torch.uint8) if train else _scratch(room)
         status = self._forward(
             results[0].data_ptr(),
             _pointers(results[1:]),
@@ -197,6 +200,22 @@ class _Measured(Extent):
         super().__init__(extent.steps, extent.batch, extent.sizes, extent.results)
         self.room: list[int | None] = [None, None]  # bytes, without and with what backward reads
         self.numbers: dict[int, ctypes.Array[Any]] = {}  # the structure, by the number of threads
+
+
+def _scratch(room: int) -> Tensor:
+    """A workspace that nobody reads after the call: the same for all calls of a thread.
+
+    The system gives new memory page by page, which takes as long as a step of a small cell.
+    """
+    found: Tensor | None = getattr(_thread, "scratch", None)
+    if found is None or found.numel() < room:
+        found = torch.empty(room, dtype=torch.uint8)
+        if room <= _SMALL:
+            _thread.scratch = found
+    return found
+
+
+_thread = threading.local()
 
 
 def _function(library: ctypes.CDLL, name: str, pointers: int, *others: Any) -> Any:
