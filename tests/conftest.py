@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 GOLDENS = Path(__file__).parent / "goldens"
-# Modules run their own equations, as they do without gatec; tests/test_runtime.py is about kernels.
+# Modules run their own equations, as they do without gatec; tests/test_runtime*.py are about kernels.
 os.environ["GATEC_RUNTIME"] = "off"
+# Tests run side by side: each takes one core, where it does not ask for more.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 
 def pytest_addoption(parser):

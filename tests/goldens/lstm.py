@@ -41,6 +41,9 @@ class LSTM(nn.Module):
         dropout: the probability of dropout between layers
         bidirectional: whether each layer also reads the sequence from its end
         device, dtype: of the parameters
+        checkpoint: steps between the states that kernels keep in training, where
+            the rest is computed again; "auto": as many as free memory, or
+            `checkpoint_budget` bytes, allow
 
     The parameters of the first layer have the names of the equations:
         W_f, W_u, W_c, W_o: (hidden_size, hidden_size + input_size)
@@ -83,6 +86,8 @@ output a
         bidirectional: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        checkpoint: int | str | None = None,
     ) -> None:
         super().__init__()
         self.input_size = input_size
@@ -92,6 +97,7 @@ output a
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
+        self.checkpoint = checkpoint
         self._check_arguments(dropout)
         self._make_parameters(device, dtype)
         self.reset_parameters()
@@ -384,6 +390,11 @@ output a
                 "dropout should be a number in range [0, 1] "
                 "representing the probability of an element being zeroed"
             )
+        steps = self.checkpoint
+        if steps not in (None, "auto") and (type(steps) is not int or steps < 1):
+            raise ValueError(
+                f'checkpoint must be a number of steps, "auto" or None, got {steps!r}'
+            )
         if dropout > 0 and self.num_layers == 1:
             warnings.warn(
                 "dropout option adds dropout after all but last recurrent layer, "
@@ -442,6 +453,7 @@ output a
             "batch_first": False,
             "dropout": 0.0,
             "bidirectional": False,
+            "checkpoint": None,
         }
         shown = [str(self.input_size), str(self.hidden_size)]
         for name, value in usual.items():

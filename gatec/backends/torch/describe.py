@@ -25,6 +25,8 @@ def constructor(plan: Cell) -> list[str]:
         "dropout": "the probability of dropout between layers",
         "bidirectional": "whether each layer also reads the sequence from its end",
         "device, dtype": "of the parameters",
+        "checkpoint": "steps between the states that kernels keep in training, where the rest is "
+        'computed again; "auto": as many as free memory, or `checkpoint_budget` bytes, allow',
     }
     for size in plan.sizes:
         made[size.name] = "a size" + (", by default hidden_size" if size.default is None else "")
