@@ -9,7 +9,6 @@ k       the states every k steps are, rounded up to whole chunks of the kernels
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -66,11 +65,14 @@ class Checkpointed(torch.autograd.Function):
         tensors, between = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
         if torch.is_grad_enabled() or not all(map(is_plain, grads)):
             return (None, None, *again(call, tensors, grads, wanted))
-        made: Sequence[Tensor | None] = segments.backward(
+        inputs, states, params = call.parts(tensors)
+        made = segments.backward(
             call.kernels,
             call.extent,
             [None if grad is None else grad.contiguous() for grad in grads],
-            *call.parts(tensors),
+            inputs,
+            states,
+            params,
             call.constants,
             between,
             ctx.every,
