@@ -33,7 +33,8 @@ import torch
 from cpu_plot import drawing
 
 SIDE = 1024  # of the matrices whose product is the limit
-SLOW = 1.0  # seconds after which a peer is timed twice only
+SLOW, VERY_SLOW = 1.0, 6.0  # seconds of a call
+LOOPS = ("eager", "jit.script")
 ROUNDS = 9  # at most
 HERE = Path(__file__).parent
 
@@ -68,21 +69,27 @@ def multiply() -> Callable[[], object]:
 
 
 def measured(work: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """Medians over rounds that take so long together; what is slow takes part in two of them.
+    """Medians over rounds that take so long together.
 
-    The first call of each is left out: it compiles, and it warms the memory.
+    The first call of each is left out: it compiles, and it warms the memory. What is slow takes
+    part in one round, and what is very slow in none: then it is the first call that counts.
     """
     work = {**work, "limit": multiply()}
-    slow = {label for label, each in work.items() if timed(each) > SLOW}
+    first = {label: timed(each) for label, each in work.items()}
+    rounds = {
+        label: 0 if taken > VERY_SLOW else 1 if taken > SLOW and label in LOOPS else ROUNDS
+        for label, taken in first.items()
+    }
+    rounds["gatec"] = ROUNDS
     times: dict[str, list[float]] = {label: [] for label in work}
     started = time.perf_counter()
     for number in range(ROUNDS):
         if number >= 2 and time.perf_counter() - started > seconds:
             break
         for label, each in work.items():
-            if number < 2 or label not in slow:
+            if number < rounds[label]:
                 times[label].append(timed(each))
-    return {label: statistics.median(values) for label, values in times.items()}
+    return {label: statistics.median(values or [first[label]]) for label, values in times.items()}
 
 
 def compared(
