@@ -89,7 +89,9 @@ def _compile() -> _Parser:
         help="print what stands after a stage: parse, resolve, passes or adjoint",
     )
     parser.add_argument(
-        "--native", action="store_true", help="also build a shared library (with -t c)"
+        "--native",
+        action="store_true",
+        help="also build a shared library, which a PyTorch module beside it runs on",
     )
     parser.add_argument("--cell", metavar="NAME", help=_CELL)
     parser.add_argument("--json", action="store_true", help="results and errors as JSON")

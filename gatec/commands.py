@@ -24,8 +24,8 @@ def compile_(options: Namespace) -> int:
     from gatec import backends, compiler, files, native, outputs
 
     targets = backends.targets() if options.target == "all" else [options.target]
-    if options.native and "c" not in targets:
-        raise _error("E0711", "--native builds the C code: it goes with -t c or -t all")
+    if options.native and not {"c", "torch"} & set(targets):
+        raise _error("E0711", "--native builds the C code: it goes with -t c, torch or all")
     if options.native and (options.output == "-" or options.stop_after):
         raise _error("E0711", "--native writes a shared library: it goes with files only")
     units, errors = _units(options.specs, options.cell)
@@ -49,7 +49,7 @@ def compile_(options: Namespace) -> int:
     for cell in made:
         texts = {name: text.encode() for name, text in cell.files.items()}
         if options.native:
-            texts |= native.shared_library(texts)
+            texts |= native.shared_library(*_c_of(cell, where.stem))
         paths = where.paths(texts)
         contents |= {paths[name]: data for name, data in texts.items()}
         name = cell.resolution.cell.name
@@ -65,6 +65,15 @@ def compile_(options: Namespace) -> int:
         lines = [f"{r['cell']} -> {', '.join(r['files'])}\n" for r in results]
         console.out("".join(lines))
     return DONE
+
+
+def _c_of(cell: Any, stem: str | None) -> tuple[dict[str, bytes], str]:
+    """The C files of a cell, whatever its targets are, and the text that its module carries."""
+    from gatec import cell_text, compiler
+
+    source = cell.resolution.cell
+    files = compiler.generate(compiler.program(source), ["c"], stem or cell.unit.stem)
+    return {name: text.encode() for name, text in files.items()}, cell_text.verified(source)
 
 
 def _about(made: Any) -> dict[str, Any]:

@@ -1,7 +1,14 @@
-"""`--native`: generated C compiled to a shared library by the host's own compiler."""
+"""`--native`: generated C compiled to a shared library by the host's own compiler.
+
+Beside a library lies what it is: of which cell, for which processor, and the hash of its bytes.
+`gatec.runtime` takes it for a generated module that lies there, too, where all of that fits.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import shlex
 import shutil
@@ -9,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+from gatec import adjoint, backends, cell_text, passes
 from gatec.errors import Diagnostic, GatecError
 
 # As fast as the equations allow: no mathematics is changed but that a product and a sum round once.
@@ -27,24 +36,80 @@ FLAGS = (
 )
 
 
-def shared_library(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The shared library of each `.c` file, `lstm.so` (`.dylib` on macOS) from `lstm.c`.
+SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
+_REAL = "float32"  # what `real` is in generated C, unless it is told otherwise
+
+
+def shared_library(files: Mapping[str, bytes], text: str) -> dict[str, bytes]:
+    """The shared library of each `.c` file, `liblstm.so` (`.dylib` on macOS) from `lstm.c`, and
+    what it is, `liblstm.so.json`. Python would take an `lstm.so` for the module `lstm`.
+
+    `text` is the cell's, as its module carries it; where that is nothing, no module runs on it.
 
     Compiled in a folder of its own, so that nothing is left where it fails. Raises GatecError
     where there is no compiler, or where it refuses the code.
     """
     compiler = host_compiler()
-    suffix = ".dylib" if sys.platform == "darwin" else ".so"
     libraries = {}
     with tempfile.TemporaryDirectory(prefix="gatec-") as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         for name in files:
             if name.endswith(".c"):
-                library = name.removesuffix(".c") + suffix
+                library = f"lib{name.removesuffix('.c')}{SUFFIX}"
                 _compile(compiler, name, library, folder)
-                libraries[library] = (Path(folder) / library).read_bytes()
+                content = libraries[library] = (Path(folder) / library).read_bytes()
+                if text:
+                    about = json.dumps(_about(text, content), indent=1)
+                    libraries[f"{library}.json"] = f"{about}\n".encode()
     return libraries
+
+
+def beside(module: Path, text: str, real: str) -> Path | None:
+    """The library that was built beside a generated module, if it is of this cell, as this version
+    of gatec would build it for this processor; else None."""
+    if real != _REAL:
+        return None
+    library = module.with_name(f"lib{module.stem}{SUFFIX}")
+    with contextlib.suppress(OSError, ValueError):
+        about = json.loads(library.with_name(f"{library.name}.json").read_bytes())
+        if about == _about(text, library.read_bytes()):
+            return library
+    return None
+
+
+def _about(text: str, content: bytes) -> dict[str, str]:
+    """What a library is. Raises ValueError where the text is of no cell."""
+    return {
+        "cell": _hash(repr(sorted(_generated(text).items()))),
+        "real": _REAL,
+        "machine": _hash(machine()),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+@cache
+def _generated(text: str) -> dict[str, str]:
+    """The C of a cell, for what calls it: the same for every name of a file."""
+    cell = cell_text.read(text)
+    program = adjoint.differentiate(cell, passes.plan(cell))
+    return dict(backends.load("c").generate(program, "cell"))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def machine() -> str:
+    """What this processor can do: programs compiled for another one may crash on it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith(("flags", "Features")):
+                return line
+    import platform
+
+    return f"{platform.machine()} {platform.processor()} {platform.node()}"
 
 
 def host_compiler() -> list[str]:

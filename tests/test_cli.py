@@ -246,7 +246,7 @@ REFUSALS = [
     (["rnn", "-o", "one.py"], "E0707", "2 cells"),
     (["-t", "c", "-o", "one.py"], "E0708", "-o one.c"),
     (["-t", "c", "-o", "a-b.c"], "E0708", "-o a_b.c"),
-    (["--native"], "E0711", "-t c"),
+    (["--native", "-t", "numpy"], "E0711", "-t c"),
     (["--native", "-t", "c", "-o", "-"], "E0711", "files only"),
     (["--stop-after", "parse", "-o", "a.txt"], "E0711", "-o"),
 ]
@@ -336,6 +336,7 @@ def test_native(run):
     assert code == 0
     (library,) = [name for name in files() if name.endswith((".so", ".dylib"))]
     assert library in out
+    assert library.startswith("lib")  # Python takes an lstm.so for the module lstm
     ctypes.CDLL(str(Path(library).resolve()))
 
 

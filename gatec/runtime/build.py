@@ -15,18 +15,16 @@ import secrets
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from gatec.errors import GatecError
-from gatec.native import FLAGS, host_compiler
+from gatec.native import FLAGS, SUFFIX, host_compiler, machine
 
 _WIDE = "-mprefer-vector-width=512"  # compilers are shy of the widest vectors
 REALS = {"float32": "float", "float64": "double"}
-_SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
 _LONGEST = 300  # seconds that a compiler may take
 
 
@@ -42,11 +40,11 @@ def library(files: Mapping[str, str], real: str) -> Path:
     compiler = _compiler()
     source = next(name for name in files if name.endswith(".c"))
     command = [*compiler, *_flags(tuple(compiler)), f"-DGATEC_REAL={REALS[real]}"]
-    made_from = [*files.items(), ("command", " ".join(command)), ("machine", _machine())]
+    made_from = [*files.items(), ("command", " ".join(command)), ("machine", machine())]
     made_from.append(("compiler", _version(tuple(compiler))))
     digest = hashlib.sha256(repr(made_from).encode()).hexdigest()[:32]
     folder = _folder()
-    place = folder / f"{source.removesuffix('.c')}-{real}-{digest}{_SUFFIX}"
+    place = folder / f"{source.removesuffix('.c')}-{real}-{digest}{SUFFIX}"
     if not _is_whole(place):
         with _locked(folder / f"{digest}.lock"):
             if not _is_whole(place):  # or made by another process meanwhile
@@ -80,7 +78,7 @@ def _flags(compiler: tuple[str, ...]) -> tuple[str, ...]:
     flags: tuple[str, ...] = FLAGS
     if not _takes(compiler, "-march=native"):  # as on some ARM
         flags = tuple(flag for flag in flags if flag != "-march=native")
-    if "avx512f" in _machine() and _takes(compiler, _WIDE):
+    if "avx512f" in machine() and _takes(compiler, _WIDE):
         flags = (*flags, _WIDE)
     return flags
 
@@ -88,18 +86,6 @@ def _flags(compiler: tuple[str, ...]) -> tuple[str, ...]:
 def _takes(compiler: tuple[str, ...], flag: str) -> bool:
     command = [*compiler, flag, "-Werror", "-E", "-x", "c", os.devnull, "-o", os.devnull]
     return _run(command).returncode == 0
-
-
-@cache
-def _machine() -> str:
-    """What this processor can do: programs compiled for another one may crash on it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith(("flags", "Features")):
-                return line
-    import platform
-
-    return f"{platform.machine()} {platform.processor()} {platform.node()}"
 
 
 def _run(command: list[str], folder: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -124,7 +110,7 @@ def _compile(command: list[str], files: Mapping[str, str], source: str, place: P
     with tempfile.TemporaryDirectory(prefix="gatec-") as folder:
         for name, text in files.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
-        made = Path(folder) / f"library{_SUFFIX}"
+        made = Path(folder) / f"library{SUFFIX}"
         done = _run([*command, "-o", str(made), source, "-lm"], folder)
         if done.returncode or not made.exists():
             first = (done.stderr.strip().splitlines() or ["it says nothing"])[0]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
-from gatec import adjoint, cell_text, passes
+from gatec import adjoint, cell_text, native, passes
 from gatec.ir import Program
 from gatec.runtime.build import Unavailable
-from gatec.runtime.kernels import Kernels
+from gatec.runtime.kernels import DTYPES, Kernels
 
 _lock = threading.Lock()
 _made: dict[tuple[str, torch.dtype], Kernels | Unavailable] = {}
@@ -29,21 +31,30 @@ def program(text: str) -> Program:
         raise Unavailable(f"this version of gatec cannot read the cell: {error}") from error
 
 
-def kernels(text: str, dtype: torch.dtype) -> Kernels:
-    """The kernels of a cell, compiled when first asked for. Raises Unavailable, each time."""
+def kernels(text: str, dtype: torch.dtype, module: type | None = None) -> Kernels:
+    """The kernels of a cell, compiled when first asked for. Raises Unavailable, each time.
+
+    A library that was built beside the file of the `module` is taken where it fits.
+    """
     found = _made.get((text, dtype))
     if found is None:
         with _lock:  # one thread compiles, the others wait
             found = _made.get((text, dtype))
             if found is None:
                 try:
-                    found = Kernels(program(text), dtype)
+                    beside = None if module is None else _beside(module, text, dtype)
+                    found = Kernels(program(text), dtype, beside)
                 except Unavailable as error:
                     found = error
                 _made[text, dtype] = found
     if isinstance(found, Unavailable):
         raise Unavailable(str(found))
     return found
+
+
+def _beside(module: type, text: str, dtype: torch.dtype) -> Path | None:
+    place = getattr(sys.modules.get(module.__module__), "__file__", None)
+    return native.beside(Path(place), text, DTYPES[dtype]) if place else None
 
 
 def forget() -> None:

@@ -6,6 +6,7 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,15 +32,19 @@ class Kernels:
     at all for the cell's own first states.
     """
 
-    def __init__(self, program: Program, dtype: torch.dtype) -> None:
-        """Compiles them where that is not done yet. Raises Unavailable."""
+    def __init__(self, program: Program, dtype: torch.dtype, path: Path | None = None) -> None:
+        """Compiles them where that is not done yet, or takes the library at a path.
+
+        Raises Unavailable.
+        """
         self.layout = Layout(program.plan)
         self.dtype = dtype
         self._size_names = Interface(program).size_names
         self._has_constants = bool(program.plan.constants)
         self._extents: dict[Any, _Measured] = {}
-        files = backends.load("c").generate(program, "cell")
-        path = build.library(files, DTYPES[dtype])
+        if path is None:
+            files = backends.load("c").generate(program, "cell")
+            path = build.library(files, DTYPES[dtype])
         try:
             library = ctypes.CDLL(str(path))
         except OSError as error:
