@@ -1,8 +1,14 @@
 """Generated modules on compiled kernels: `run_layer` is what a generated PyTorch module calls.
 
-    build    C compiled for this machine, kept in a folder of the user's own
-    kernels  the compiled functions of a cell, called with tensors
-    layer    which path a call takes, and its derivatives
+    build        C compiled for this machine, kept in a folder of the user's own
+    shapes       what the shapes of a call say
+    kernels      the compiled functions of a cell, called with tensors
+    cells        the kernels of a cell, by the text that its module carries
+    segments     a long sequence in parts, of which states alone are kept
+    function     an eager call, with its derivatives (`calls`); `checkpoints` is one in segments
+    packed       sequences of several lengths
+    operators    what compiled and exported modules call
+    layer        which path a call takes
 
 docs/runtime.md says when which path runs.
 """
