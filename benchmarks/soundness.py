@@ -87,13 +87,12 @@ def _verdict(one, other, seed: int, tally: Tally) -> str:
 def run(kind, first: int, count: int, jobs: int) -> Tally:
     chunks = [range(n, min(n + CHUNK, first + count)) for n in range(first, first + count, CHUNK)]
     total = Tally()
-    if jobs == 1:
-        for chunk in chunks:
-            total.add(kind(chunk))
-        return total
     with ProcessPoolExecutor(jobs) as pool:
-        for tally in pool.map(kind, chunks):
+        for done, tally in enumerate(pool.map(kind, chunks), 1):
             total.add(tally)
+            if done % 10 == 0:
+                found = f"{total.counts.total()} of {count}, {len(total.wrong)} wrong"
+                print(found, file=sys.stderr, flush=True)
     return total
 
 

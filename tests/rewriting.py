@@ -389,11 +389,15 @@ class Rewriter:
         return everywhere(cell, _at(old.name, parts[0] + parts[1]))
 
     def param_negated(self, cell: Cell) -> Cell | None:
+        if not cell.params:
+            return None
         old = self.draw.choice(cell.params)
         new = Ref("param", self.name("N"), old.shape)
         return everywhere(cell, _at(old.name, -new))
 
     def param_scaled(self, cell: Cell) -> Cell | None:
+        if not cell.params:
+            return None
         old = self.draw.choice(cell.params)
         new = Ref("param", self.name("N"), old.shape)
         return everywhere(cell, _at(old.name, Const(Fraction(2)) * new))
