@@ -96,16 +96,19 @@ def _all_places(monomial: Monomial, shapes: tuple[Shape, ...]) -> tuple[tuple[Mo
 
 
 def _places(monomial: Monomial, shapes: tuple[Shape, ...]) -> Iterator[tuple[Monomial, Expr]]:
-    """Ways to see a known monomial as surroundings and a coefficient of one of the shapes."""
+    """Ways to see a known monomial as surroundings and a coefficient of one of the shapes.
+
+    Those with one parameter as the coefficient come first: it stands where another one stood.
+    """
+    found: list[tuple[Monomial, Expr]] = []
     for index, (atom, power) in enumerate(monomial):
         if power != 1:
             continue
         views = [view for view, linear in occurrences(atom, None) if linear]
-        for view in views:
-            if views.count(view) == 1:
-                around = _around(monomial, index, view)
-                yield around, view
-                yield from _absorbed(around, view)
+        found += [(_around(monomial, index, v), v) for v in views if views.count(v) == 1]
+    yield from found
+    for around, view in found:
+        yield from _absorbed(around, view)
     yield from _diagonal(monomial)
     yield from _without_parameter(monomial, shapes)
 

@@ -190,12 +190,14 @@ def _factors(kept: State, gone: State, values: Mapping[str, Poly]) -> tuple[Frac
     """What a state could be a multiple of another by: the ratio of what drives them."""
     if kept.shape != gone.shape or (kept.initial.param, gone.initial.param) != (None, None):
         return ()
-    own = {Ref("state", state.name, state.shape, 1) for state in (kept, gone)}
+    own = {kept.name, gone.name}
     one, other = (
         sorted(
-            abs(number)
-            for monomial, number in values[state.name].terms.items()
-            if own.isdisjoint(atom for atom, _ in monomial)
+            {
+                abs(number)
+                for monomial, number in values[state.name].terms.items()
+                if not any(_passes_on(atom, own) for atom, _ in monomial)
+            }
         )
         for state in (kept, gone)
     )
@@ -205,6 +207,12 @@ def _factors(kept: State, gone: State, values: Mapping[str, Poly]) -> tuple[Frac
     ratio = ratios.pop()
     start, begun = kept.initial.value, gone.initial.value
     return tuple(factor for factor in (ratio, -ratio) if begun == factor * start)
+
+
+def _passes_on(atom: Expr, names: set[str]) -> bool:
+    """Whether an atom is a state of these names, or a product of a matrix with one."""
+    plain = isinstance(atom, Ref) or (isinstance(atom, Apply) and atom.op == "matvec")
+    return plain and any(ref.name in names for ref in refs(atom, "state"))
 
 
 # --- Values of states -----------------------------------------------------------------------------
