@@ -1,4 +1,4 @@
-"""Thousands of pairs: what is the same function is proved to be, and nothing else ever is.
+"""Hundreds of pairs: what is the same function is proved to be, and nothing else ever is.
 
 `benchmarks/soundness.py` runs 10,000 pairs and 10,000 mutants; 600 of each are run here.
 """
