@@ -36,6 +36,7 @@ SIDE = 1024  # of the matrices whose product is the limit
 SLOW, VERY_SLOW = 1.0, 6.0  # seconds of a call
 LOOPS = ("eager", "jit.script")
 ROUNDS = 9  # at most
+REST = 0.05  # seconds
 HERE = Path(__file__).parent
 
 
@@ -57,6 +58,11 @@ class Row:
 
 
 def timed(work: Callable[[], object]) -> float:
+    """The seconds of a call, once the threads of the one before have come to rest.
+
+    Threads of OpenMP and of ONNX Runtime wait awake for a while, on a core that others want.
+    """
+    time.sleep(REST)
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
