@@ -67,13 +67,15 @@ def compile_(options: Namespace) -> int:
     return DONE
 
 
-def _c_of(cell: Any, stem: str | None) -> tuple[dict[str, bytes], str]:
-    """The C files of a cell, whatever its targets are, and the text that its module carries."""
+def _c_of(cell: Any, stem: str | None) -> tuple[dict[str, bytes], Any]:
+    """The C files of a cell, whatever its targets are, and the program that its module carries."""
     from gatec import cell_text, compiler
 
     source = cell.resolution.cell
     files = compiler.generate(compiler.program(source), ["c"], stem or cell.unit.stem)
-    return {name: text.encode() for name, text in files.items()}, cell_text.verified(source)
+    carried = cell_text.verified(source)
+    program = compiler.program(cell_text.read(carried)) if carried else None
+    return {name: text.encode() for name, text in files.items()}, program
 
 
 def _about(made: Any) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from gatec import adjoint, backends, cell_text, passes
+from gatec import backends
 from gatec.errors import Diagnostic, GatecError
+from gatec.ir import Program
 
 # As fast as the equations allow: no mathematics is changed but that a product and a sum round once.
 FLAGS = (
@@ -40,11 +41,11 @@ SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
 _REAL = "float32"  # what `real` is in generated C, unless it is told otherwise
 
 
-def shared_library(files: Mapping[str, bytes], text: str) -> dict[str, bytes]:
+def shared_library(files: Mapping[str, bytes], program: Program | None) -> dict[str, bytes]:
     """The shared library of each `.c` file, `liblstm.so` (`.dylib` on macOS) from `lstm.c`, and
     what it is, `liblstm.so.json`. Python would take an `lstm.so` for the module `lstm`.
 
-    `text` is the cell's, as its module carries it; where that is nothing, no module runs on it.
+    `program` is the cell's, as its module carries it; where there is none, no module runs on it.
 
     Compiled in a folder of its own, so that nothing is left where it fails. Raises GatecError
     where there is no compiler, or where it refuses the code.
@@ -59,13 +60,13 @@ def shared_library(files: Mapping[str, bytes], text: str) -> dict[str, bytes]:
                 library = f"lib{name.removesuffix('.c')}{SUFFIX}"
                 _compile(compiler, name, library, folder)
                 content = libraries[library] = (Path(folder) / library).read_bytes()
-                if text:
-                    about = json.dumps(_about(text, content), indent=1)
+                if program is not None:
+                    about = json.dumps(_about(program, content), indent=1)
                     libraries[f"{library}.json"] = f"{about}\n".encode()
     return libraries
 
 
-def beside(module: Path, text: str, real: str) -> Path | None:
+def beside(module: Path, program: Program, real: str) -> Path | None:
     """The library that was built beside a generated module, if it is of this cell, as this version
     of gatec would build it for this processor; else None."""
     if real != _REAL:
@@ -73,27 +74,20 @@ def beside(module: Path, text: str, real: str) -> Path | None:
     library = module.with_name(f"lib{module.stem}{SUFFIX}")
     with contextlib.suppress(OSError, ValueError):
         about = json.loads(library.with_name(f"{library.name}.json").read_bytes())
-        if about == _about(text, library.read_bytes()):
+        if about == _about(program, library.read_bytes()):
             return library
     return None
 
 
-def _about(text: str, content: bytes) -> dict[str, str]:
-    """What a library is. Raises ValueError where the text is of no cell."""
+def _about(program: Program, content: bytes) -> dict[str, str]:
+    """What a library is. Its cell is told by the C for it, the same for every name of a file."""
+    files = backends.load("c").generate(program, "cell")
     return {
-        "cell": _hash(repr(sorted(_generated(text).items()))),
+        "cell": _hash(repr(sorted(files.items()))),
         "real": _REAL,
         "machine": _hash(machine()),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-
-
-@cache
-def _generated(text: str) -> dict[str, str]:
-    """The C of a cell, for what calls it: the same for every name of a file."""
-    cell = cell_text.read(text)
-    program = adjoint.differentiate(cell, passes.plan(cell))
-    return dict(backends.load("c").generate(program, "cell"))
 
 
 def _hash(text: str) -> str:

@@ -42,8 +42,9 @@ def kernels(text: str, dtype: torch.dtype, module: type | None = None) -> Kernel
             found = _made.get((text, dtype))
             if found is None:
                 try:
-                    beside = None if module is None else _beside(module, text, dtype)
-                    found = Kernels(program(text), dtype, beside)
+                    made = program(text)
+                    beside = None if module is None else _beside(module, made, dtype)
+                    found = Kernels(made, dtype, beside)
                 except Unavailable as error:
                     found = error
                 _made[text, dtype] = found
@@ -52,9 +53,9 @@ def kernels(text: str, dtype: torch.dtype, module: type | None = None) -> Kernel
     return found
 
 
-def _beside(module: type, text: str, dtype: torch.dtype) -> Path | None:
+def _beside(module: type, made: Program, dtype: torch.dtype) -> Path | None:
     place = getattr(sys.modules.get(module.__module__), "__file__", None)
-    return native.beside(Path(place), text, DTYPES[dtype]) if place else None
+    return native.beside(Path(place), made, DTYPES[dtype]) if place else None
 
 
 def forget() -> None:
