@@ -101,9 +101,10 @@ def _with_past_inputs(cell: Cell) -> Cell:
             break
 
         def rule(ref: Ref, values: Mapping[str, Expr] = values) -> Expr:
-            return _earlier(values[ref.name], ref.lag) if ref.name in values else ref
+            held_here = ref.kind == "state" and ref.name in values
+            return _earlier(values[ref.name], ref.lag) if held_here else ref
 
-        cell = alive(mapped(cell, lambda ref: rule(ref) if ref.kind == "state" else ref))
+        cell = alive(mapped(cell, rule))
     return cell
 
 
