@@ -175,7 +175,7 @@ def _covering(
         for found in chain(first, search):
             # Normal forms are small where waists are equal: under a wrong map they are not.
             known = not waisted or limits or found in by_layers
-            if not known and not _is_close(numeric.compare(mine, theirs, found)):
+            if not known and not _is_close(numeric.compare(mine, theirs, found, enough=TRUSTED)):
                 continue
             proof = prove(mine, theirs, found)
             if proof is None:
@@ -264,7 +264,7 @@ class _Way:
         for found in self.maps:
             made = fingerprint.agreement(self.mine, self.theirs, found)
             if made is not None:
-                replay = numeric.compare(self.mine, self.theirs, found)
+                replay = numeric.compare(self.mine, self.theirs, found, enough=TRUSTED)
                 if _is_close(replay):
                     return _Agreement(found, replay, made)
         return None
@@ -272,7 +272,7 @@ class _Way:
     def agreement(self) -> _Agreement | None:
         """A map under which the cells agree in float64, and that cannot be refuted."""
         for found in self.maps:
-            replay = numeric.compare(self.mine, self.theirs, found)
+            replay = numeric.compare(self.mine, self.theirs, found, enough=TRUSTED)
             if _is_close(replay) and refute.refute(self.mine, self.theirs, found) is None:
                 return _Agreement(found, replay)
         return None

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property, lru_cache
 
 from gatec.equivalence.assemble import assembled
 from gatec.equivalence.coefficients import equations
@@ -30,7 +31,7 @@ from gatec.equivalence.sides import (
     renamed,
     with_params,
 )
-from gatec.equivalence.state_maps import state_maps
+from gatec.equivalence.state_maps import StateMap, state_maps
 from gatec.expr import Apply, Broadcast, Const, Expr, Identity, Ref, Shape, replaced
 from gatec.ir import Cell
 from gatec.passes.common import bottom_up, nodes, zeros
@@ -73,7 +74,7 @@ class Found:
     limits  gates that are constant only in the limit
     """
 
-    states: dict[str, tuple[str, Fraction]]
+    states: StateMap
     params: dict[str, Expr]
     gates: dict[Expr, Target] = field(default_factory=dict)
     limits: tuple[Expr, ...] = ()
@@ -100,12 +101,10 @@ class Matcher:
     def __init__(self, mine: Cell, theirs: Cell, budget: Budget) -> None:
         """Both cells `alive`, with constants in place and parameters of different names."""
         self.mine, self.theirs, self.budget = mine, theirs, budget
-        self.unknown = frozenset(param.name for param in mine.params)
-        self.known = frozenset(param.name for param in theirs.params) | {INFINITE}
+        self.unknown = _own(mine)
         # How far the search got where it failed: gates and results settled, and the map so far.
         self.furthest: Found | None = None
         self._reached = (-1, -1)
-        self._mine: Side | None = None
 
     def further(self, gates: int, results: int) -> bool:
         """Whether an attempt settled more than any before it."""
@@ -115,17 +114,9 @@ class Matcher:
         """Remember the map of the attempt that settled the most."""
         self._reached, self.furthest = (gates, results), found
 
-    def prepared(self, mine: Cell) -> Side:
-        """The normal forms of `mine`, which most attempts share."""
-        if mine is not self.mine:
-            return Side.of(mine)
-        if self._mine is None:
-            self._mine = Side.of(mine)
-        return self._mine
-
     def search(self, *, limits: bool = False) -> Iterator[Found]:
         """Maps, the simplest first. With `limits`, those that need a limit."""
-        for states in state_maps(self.prepared(self.mine), Side.of(self.theirs)):
+        for states in state_maps(_side(self.mine), _side(self.theirs)):
             for fixed in self._fixings():
                 mine = with_params(self.mine, fixed) if fixed else self.mine
                 try:
@@ -142,7 +133,7 @@ class Matcher:
         """Parameters that stand in products with others are tried at 1 and 0 (vectors), or at
         the identity (square matrices): the rest is linear, then."""
         yield {}
-        names = sorted(self._multiplied())
+        names = sorted(self._multiplied)
         if not names or len(names) > 5:
             return
         shapes = {param.name: param.shape for param in self.mine.params}
@@ -151,11 +142,11 @@ class Matcher:
             if fixed:
                 yield fixed
 
-    def _multiplied(self) -> set[str]:
+    @cached_property
+    def _multiplied(self) -> frozenset[str]:
         """The parameters that multiply others: all but the last of each product."""
-        side = self.prepared(self.mine)
         found: set[str] = set()
-        for result in side.results().values():
+        for result in _side(self.mine).results().values():
             for node in nodes(result):
                 if not isinstance(node, Apply):
                     continue
@@ -167,7 +158,7 @@ class Matcher:
                     matrix, vector = node.args
                     if isinstance(matrix, Ref) and matrix_product(vector, self.unknown):
                         found |= {matrix.name} & self.unknown
-        return found
+        return frozenset(found)
 
     def _has_own(self, factor: Expr) -> bool:
         own = parameter(factor, self.unknown) is not None
@@ -185,30 +176,30 @@ def _full(value: Expr, shape: Shape) -> Expr:
     return value if value.shape == shape else Broadcast(value, shape)
 
 
-class _Attempt:
-    """One state map: the gates are assigned one after the other, inner ones first."""
+class _Layout:
+    """What an attempt at one state map starts from: normal forms, gates, and what has to agree.
 
-    def __init__(
-        self, matcher: Matcher, mine: Cell, states: dict[str, tuple[str, Fraction]], limits: bool
-    ) -> None:
-        self.matcher, self.states, self.limits = matcher, states, limits
-        self.mine = matcher.prepared(mine)
-        theirs = in_terms_of(matcher.theirs, mine, states)
-        self.theirs = Side.of(theirs)
-        gates = self.mine.gates(matcher.unknown)
-        self.pieces = self._pieces(set(gates))
+    Without a part in the search: several searches of the same cells share it.
+    """
+
+    def __init__(self, mine: Cell, theirs: Cell, states: StateMap) -> None:
+        """Raises TooLarge where a normal form is."""
+        self.mine = _side(mine)
+        self.theirs = Side.of(in_terms_of(theirs, mine, states))
+        unknown, known = _own(mine), _own(theirs) | {INFINITE}
+        gates = self.mine.gates(unknown)
+        self.pieces = self._pieces(states, set(gates))
         gates = [gate for gate in gates if any(gate in piece.gates for piece in self.pieces)]
         self.places = {gate: place for place, gate in enumerate(gates)}
         self.gates = _soonest(self.pieces, gates)
         # A gate may be one without parameters, too, as tanh(c) is: those come last.
-        own = self.theirs.gates(matcher.known)
-        self.targets = list(dict.fromkeys([*own, *self.theirs.functions()]))
+        self.targets = list(dict.fromkeys([*self.theirs.gates(known), *self.theirs.functions()]))
         self._gates_inside: dict[Expr, frozenset[Expr]] = {}
 
-    def _pieces(self, gates: set[Expr]) -> list[Piece]:
+    def _pieces(self, states: StateMap, gates: set[Expr]) -> list[Piece]:
         """What has to agree: the output and the new values of mapped states, in pieces."""
         wanted = {"": self.theirs.output}
-        for name, (other, scale) in self.states.items():
+        for name, (other, scale) in states.items():
             value = self.theirs.updates[other]
             wanted[name] = value if scale == 1 else Const(scale) * value
         found: list[Piece] = []
@@ -216,6 +207,43 @@ class _Attempt:
             result = self.mine.results()[name]
             found += pieces(result, self.mine.poly(result), goal, self.theirs.poly(goal), gates)
         return found
+
+    def gates_inside(self, atom: Expr) -> frozenset[Expr]:
+        """The gates inside of an atom."""
+        if atom not in self._gates_inside:
+            self._gates_inside[atom] = frozenset(
+                node
+                for node in nodes(atom)
+                if node in self.places and node is not atom and node != atom
+            )
+        return self._gates_inside[atom]
+
+
+@lru_cache(maxsize=32)
+def _side(cell: Cell) -> Side:
+    """The normal forms of a cell as it stands, which most attempts share."""
+    return Side.of(cell)
+
+
+@lru_cache(maxsize=256)
+def _layout(
+    mine: Cell, theirs: Cell, states: tuple[tuple[str, tuple[str, Fraction]], ...]
+) -> _Layout:
+    return _Layout(mine, theirs, dict(states))
+
+
+def _own(cell: Cell) -> frozenset[str]:
+    return frozenset(param.name for param in cell.params)
+
+
+class _Attempt:
+    """One state map: the gates are assigned one after the other, inner ones first."""
+
+    def __init__(self, matcher: Matcher, mine: Cell, states: StateMap, limits: bool) -> None:
+        self.matcher, self.states, self.limits = matcher, states, limits
+        layout = _layout(mine, matcher.theirs, tuple(states.items()))
+        self.layout, self.mine, self.theirs = layout, layout.mine, layout.theirs
+        self.pieces, self.gates = layout.pieces, layout.gates
 
     def search(self) -> Iterator[Found]:
         yield from self._assign(0, {}, System(), frozenset())
@@ -273,10 +301,12 @@ class _Attempt:
     def _targets(self, gate: Expr) -> Iterator[Target]:
         """What a gate may be taken for, the likeliest first: what stands where it stands."""
         assert isinstance(gate, Apply)
-        place = self.places[gate]
+        place = self.layout.places[gate]
         alike = [
             other
-            for _, other in sorted(enumerate(self.targets), key=lambda at: abs(at[0] - place))
+            for _, other in sorted(
+                enumerate(self.layout.targets), key=lambda at: abs(at[0] - place)
+            )
             if isinstance(other, Apply) and other.op == gate.op and other.shape == gate.shape
         ]
         for other in alike:
@@ -329,22 +359,15 @@ class _Attempt:
         """The normal form of an expression with gates put in for what they are taken for."""
         poly = self.mine.poly(value)
         atoms = poly.atoms()
-        inner = {gate for atom in atoms for gate in self._inside(atom) if gate in chosen}
+        inner = {
+            gate for atom in atoms for gate in self.layout.gates_inside(atom) if gate in chosen
+        }
         if inner:
             values = {gate: target.value for gate, target in chosen.items()}
             return self.mine.poly(replaced(value, values))
         # Gates stand in products only: polynomials are enough.
         outer = {atom: self.mine.poly(chosen[atom].value) for atom in atoms if atom in chosen}
         return poly.put(outer) if outer else poly
-
-    def _inside(self, atom: Expr) -> frozenset[Expr]:
-        """The gates inside of an atom."""
-        if atom not in self._gates_inside:
-            gates = set(self.gates)
-            self._gates_inside[atom] = frozenset(
-                node for node in nodes(atom) if node in gates and node is not atom and node != atom
-            )
-        return self._gates_inside[atom]
 
     def _reached(
         self, gates: int, results: int, chosen: dict[Expr, Target], system: System

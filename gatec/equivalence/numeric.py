@@ -35,13 +35,14 @@ def replay(proof: Proof) -> Replay:
     return compare(proof.mine, proof.theirs, Found(dict(proof.states), dict(proof.params)))
 
 
-def compare(mine: Cell, theirs: Cell, found: Found) -> Replay:
+def compare(mine: Cell, theirs: Cell, found: Found, *, enough: float = float("inf")) -> Replay:
     """How far `mine` under a map is from `theirs`.
 
     Outputs of all steps and the mapped states after the last one; gradients of a random linear
     function of these with respect to inputs, mapped initial states and parameters of theirs.
     Instances whose values are not finite, or that magnify roundings so much that float64 says
     nothing, do not count. With none left both differences are infinite: nothing was compared.
+    Ends at the first instance that differs by more than `enough`.
     Raises GatecError where NumPy is not installed.
     """
     pair = Pair(mine, theirs, found)
@@ -49,6 +50,8 @@ def compare(mine: Cell, theirs: Cell, found: Found) -> Replay:
     for seed, setting in enumerate(_settings(pair)):
         for one, other in _differences(pair, setting, seed):
             counted, outputs, slopes = counted + 1, max(outputs, one), max(slopes, other)
+            if max(outputs, slopes) > enough:
+                return Replay(counted, outputs, slopes)
     if not counted:
         return Replay(0, float("inf"), float("inf"))
     return Replay(counted, outputs, slopes)

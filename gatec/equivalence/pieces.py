@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from gatec.equivalence.polynomials import Monomial, Poly
 from gatec.equivalence.sides import parameters
@@ -39,7 +40,8 @@ def pieces(value: Expr, mine: Poly, wanted: Expr, theirs: Poly, gates: set[Expr]
     own, other = _parted(firm), _parted(theirs)
     together, made = [], []
     for free in dict.fromkeys((*own, *other)):
-        if any(_leaves(free) <= leaves for leaves in reached):
+        leaves = _leaves(free)
+        if any(leaves <= others for others in reached):
             together.append(free)
         else:
             made.append((_whole(own, [free]), _whole(other, [free])))
@@ -72,6 +74,9 @@ def _whole(parts: dict[Monomial, Terms], keys: list[Monomial]) -> Poly:
 
 def _leaves(monomial: Monomial) -> frozenset[Ref]:
     """The states and inputs in a monomial."""
-    return frozenset(
-        ref for atom, _ in monomial for ref in refs(atom) if ref.kind in ("state", "input")
-    )
+    return frozenset().union(*(_read(atom) for atom, _ in monomial))
+
+
+@lru_cache(maxsize=1 << 16)
+def _read(atom: Expr) -> frozenset[Ref]:
+    return frozenset(ref for ref in refs(atom) if ref.kind in ("state", "input"))
