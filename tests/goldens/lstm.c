@@ -339,6 +339,7 @@ enum {
     GATEC_HEIGHT = 6,
     GATEC_TALL = 16 * GATEC_HEIGHT, /* rows whose operands stay in the cache */
     GATEC_DEPTH = 256,              /* terms of a sum, likewise */
+    GATEC_AHEAD = 16,               /* terms that a single row's weights are asked for early */
     GATEC_UNITS = GATEC_WIDTH > 16 ? GATEC_WIDTH : 16 /* that a thread takes at once */
 };
 
@@ -371,13 +372,18 @@ static inline __attribute__((always_inline)) void gatec_tile(
     size_t p = 0;
     for (; p + ways <= k; p += ways, a += ways * a_column, b += ways * b_row)
         GATEC_UNROLL
-        for (size_t way = 0; way < ways; way++)
+        for (size_t way = 0; way < ways; way++) {
+            if (rows == 1) /* weights are used but once: they come from beyond the first cache */
+                GATEC_UNROLL
+                for (size_t v = 0; v < GATEC_WIDTH; v += 64 / sizeof(real))
+                    __builtin_prefetch(b + (way + GATEC_AHEAD) * b_row + v);
             GATEC_UNROLL
             for (size_t i = 0; i < rows; i++)
                 GATEC_UNROLL
                 for (size_t v = 0; v < GATEC_VECTORS; v++)
                     sum[way * sums + i * GATEC_VECTORS + v] += a[i * a_row + way * a_column]
                         * *(const gatec_vector *)(b + way * b_row + v * GATEC_LANES);
+        }
     for (; p < k; p++, a += a_column, b += b_row)
         GATEC_UNROLL
         for (size_t i = 0; i < rows; i++)
@@ -510,6 +516,17 @@ static void gatec_product_panel(
     } while (p < k);
 }
 
+/* The same for one row and so many panels one after the other. */
+static GATEC_ONCE void gatec_product_row(
+    size_t count, size_t k, real *c, const real *start, const real *a, size_t a_column,
+    const real *panels)
+{
+    static const real zeros[GATEC_WIDTH];
+    for (size_t at = 0; at < count * GATEC_WIDTH; at += GATEC_WIDTH)
+        gatec_tile(1, k, c + at, 0, start != NULL ? start + at : zeros, 0, a, 0, a_column,
+            panels + at * k, GATEC_WIDTH);
+}
+
 /*
  * c (rows, blocks * n) = start + a (rows, k) times panels (k, blocks * n), which `gatec_pack` made:
  * the rows from `first` to before `last`, and in each block the columns from `left` to before `end`.
@@ -521,12 +538,20 @@ static void gatec_product_part(
 {
     for (size_t top = first; top < last; top += GATEC_TALL) {
         const size_t bottom = last - top < GATEC_TALL ? last : top + GATEC_TALL;
-        for (size_t block = 0; block < blocks; block++)
-            for (size_t at = left; at < end; at += GATEC_WIDTH)
+        const size_t single = bottom - top == 1 ? (end - left) / GATEC_WIDTH : 0;
+        for (size_t block = 0; block < blocks; block++) {
+            real *const part = c + block * n;
+            const real *const begin = start != NULL ? start + block * n : NULL;
+            const real *const weights = panels + block * gatec_padded(n) * k;
+            if (single != 0)
+                gatec_product_row(single, k, part + top * blocks * n + left,
+                    start != NULL ? begin + top * start_row + left : NULL, a + top * a_row,
+                    a_column, weights + left * k);
+            for (size_t at = left + single * GATEC_WIDTH; at < end; at += GATEC_WIDTH)
                 gatec_product_panel(top, bottom, end - at < GATEC_WIDTH ? end - at : GATEC_WIDTH,
-                    k, c + block * n + at, blocks * n,
-                    start != NULL ? start + block * n + at : NULL, start_row, a, a_row, a_column,
-                    panels + (block * gatec_padded(n) + at) * k);
+                    k, part + at, blocks * n, start != NULL ? begin + at : NULL, start_row,
+                    a, a_row, a_column, weights + at * k);
+        }
     }
 }
 
@@ -582,35 +607,43 @@ static void gatec_pack_rows(
 
 /*
  * c (m, n) += a (m, k) b (k, n). Operands have a stride for each axis, c is contiguous. Parts of
- * both are brought into the order of tiles.
+ * both are brought into the order of tiles. `panels` is room for GATEC_DEPTH rows of b, which threads
+ * bring there together; where it is NULL, each does so again for every GATEC_TALL rows.
  */
 static void gatec_gemm_add(
     const struct gatec_team *team, size_t m, size_t n, size_t k, real *restrict c,
     const real *a, size_t a_row, size_t a_column,
-    const real *b, size_t b_row, size_t b_column)
+    const real *b, size_t b_row, size_t b_column, real *panels)
 {
     real left[GATEC_TALL * GATEC_DEPTH], right[GATEC_DEPTH * GATEC_WIDTH];
     const struct gatec_team alone = {0, 1, NULL};
     const size_t first = gatec_from(team, m, GATEC_HEIGHT), last = gatec_to(team, m, GATEC_HEIGHT);
-    for (size_t p = 0; p < k; p += GATEC_DEPTH)
+    for (size_t p = 0; p < k; p += GATEC_DEPTH) {
+        const size_t depth = k - p < GATEC_DEPTH ? k - p : GATEC_DEPTH;
+        if (panels != NULL) {
+            gatec_pack_block(team, n, depth, panels, b + p * b_row, b_row, b_column);
+            gatec_wait(team);
+        }
         for (size_t top = first; top < last; top += GATEC_TALL) {
-            const size_t depth = k - p < GATEC_DEPTH ? k - p : GATEC_DEPTH;
             const size_t bottom = last - top < GATEC_TALL ? last : top + GATEC_TALL;
             gatec_pack_rows(
                 bottom - top, depth, left, a + top * a_row + p * a_column, a_row, a_column);
             for (size_t j = 0; j < n; j += GATEC_WIDTH) {
                 const size_t width = n - j < GATEC_WIDTH ? n - j : GATEC_WIDTH;
-                gatec_pack_block(
-                    &alone, width, depth, right, b + p * b_row + j * b_column, b_row, b_column);
+                const real *const panel = panels != NULL ? panels + j * depth : right;
+                if (panels == NULL)
+                    gatec_pack_block(&alone, width, depth, right,
+                        b + p * b_row + j * b_column, b_row, b_column);
                 for (size_t i = top; i < bottom; i += GATEC_HEIGHT) {
                     const size_t rows = bottom - i < GATEC_HEIGHT ? bottom - i : GATEC_HEIGHT;
                     real *const part = c + i * n + j;
                     gatec_columns(rows, width, depth, part, n, part, n,
-                        left + (i - top) * depth, 1, GATEC_HEIGHT, right, GATEC_WIDTH);
+                        left + (i - top) * depth, 1, GATEC_HEIGHT, panel, GATEC_WIDTH);
                 }
             }
         }
-    gatec_wait(team);
+        gatec_wait(team);
+    }
 }
 
 /*
@@ -705,6 +738,8 @@ struct gatec_layout {
     size_t grad_x_weights;
     size_t grad_a_weights;
     size_t grad_x_biases;
+    size_t x_rows_panels;
+    size_t a_prev_rows_panels;
     size_t x_weights_back_panels;
     size_t bytes; /* of all of them */
 };
@@ -788,6 +823,9 @@ static int gatec_layout(
         layout->grad_x_weights = gatec_take(&placed, 1, 1, 4 * hidden_size, input_size);
         layout->grad_a_weights = gatec_take(&placed, 1, 1, 4 * hidden_size, hidden_size);
         layout->grad_x_biases = gatec_take(&placed, 1, 1, 4 * hidden_size, 1);
+        layout->x_rows_panels = gatec_take(&placed, 1, 1, gatec_padded(input_size), GATEC_DEPTH);
+        layout->a_prev_rows_panels = gatec_take(&placed, 1, 1, gatec_padded(hidden_size),
+            GATEC_DEPTH);
         layout->x_weights_back_panels = gatec_take(&placed, 1, 1, gatec_padded(input_size),
             4 * hidden_size);
     }
@@ -1076,6 +1114,8 @@ static void gatec_backward_part(const struct gatec_team *team, const void *given
     real *const grad_x_weights = memory + layout.grad_x_weights;
     real *const grad_a_weights = memory + layout.grad_a_weights;
     real *const grad_x_biases = memory + layout.grad_x_biases;
+    real *const x_rows_panels = memory + layout.x_rows_panels;
+    real *const a_prev_rows_panels = memory + layout.a_prev_rows_panels;
     real *const x_weights_back_panels = memory + layout.x_weights_back_panels;
 
     /* Parameters alone. */
@@ -1126,9 +1166,9 @@ static void gatec_backward_part(const struct gatec_team *team, const void *given
 
         /* All steps and rows of the chunk at once. */
         gatec_gemm_add(team, 4 * hidden_size, input_size, rows, grad_x_weights,
-            grad_a_products, 1, 4 * hidden_size, x_rows, input_size, 1);
+            grad_a_products, 1, 4 * hidden_size, x_rows, input_size, 1, x_rows_panels);
         gatec_gemm_add(team, 4 * hidden_size, hidden_size, rows, grad_a_weights,
-            grad_a_products, 1, 4 * hidden_size, a_prev_rows, hidden_size, 1);
+            grad_a_products, 1, 4 * hidden_size, a_prev_rows, hidden_size, 1, a_prev_rows_panels);
         gatec_sum_rows(team, rows, 4 * hidden_size, grad_x_biases, grad_a_products, 4 * hidden_size,
             1);
 

@@ -80,7 +80,7 @@ class Dialect(ABC):
         texts = [bare(text) for text in arguments]
         name = f"gatec_{helper}"
         line = self.called(name, ", ".join(texts), step)
-        last = _OPERANDS.get(helper, 0)
+        last = _OPERANDS.get(helper, 0) + (self.packs and helper == "gemm_add")
         if not last or len(line) < _SHORT:
             return [line]
         first, second = self.called(name, ", ".join([*texts[:-last], "\n"]), step).split("\n")

@@ -64,6 +64,7 @@ class Body(ABC):
         # Declarations outside of the loop over time, for a chunk of steps, and for a step.
         self.outer, self.middle, self.inner = Scope(), Scope(), Scope()
         self.packs: dict[tuple[str, ...], str] = {}
+        self.row_panels: dict[str, str] = {}  # by the number of columns
         self.filled: dict[str, str] = {}  # biases by name: where they lie with zeros if absent
         self.optional = {param.name for param in self.plan.params if param.bias}
         # Where the pointers of a step point to; the places of arrays, as they are written.
@@ -118,7 +119,7 @@ class Body(ABC):
             accumulate=phase in CHUNKED,
             calls=self.dialect.calls,
         )
-        made_tasks = [self._packed(task, step) for task in tasks(groups, place)]
+        made_tasks = [self._packed(task, phase) for task in tasks(groups, place)]
         waits = set[int]()
         if step and self.dialect.waits():
             waits = sharing.waits(made_tasks, self.places, backward=self.backward)
@@ -151,13 +152,21 @@ class Body(ABC):
             lines += self.dialect.call("copy", ("1", count, name, count, bias, count, "1"))
         return lines
 
-    def _packed(self, task: Task, step: bool) -> Task:
-        """A product whose right operand stays the same takes it in panels.
+    def _packed(self, task: Task, phase: Phase) -> Task:
+        """A product with its operands in panels, where the target wants them.
 
-        In a step each thread computes units of its own, in every block of columns.
+        A right operand that stays the same is brought into panels once; in a step each thread
+        computes units of its own, in every block of columns. Sums over the rows of a chunk have
+        room for the panels of those rows.
         """
-        if not (self.dialect.packs and isinstance(task, Call) and task.fixed):
+        if not (self.dialect.packs and isinstance(task, Call)):
             return task
+        if not task.fixed:
+            if task.helper != "gemm_add":
+                return task
+            panels = self._row_panels(task) if phase in CHUNKED else "NULL"
+            return replace(task, args=(*task.args, panels))
+        step = phase is Phase.STEP
         rows, n, k, *rest = task.args
         pointer = rest[-3]
         helper, blocks, columns = task.helper.replace("gemm", "product"), "1", n
@@ -176,6 +185,17 @@ class Body(ABC):
         lead = (rows, blocks, columns, k) if step else (rows, n, k)
         made = (*lead, *rest[:-3], self.packs[right])
         return Call(helper, made, accesses=task.accesses)
+
+    def _row_panels(self, task: Call) -> str:
+        """The room for the right operand of a sum over rows; those of one width share it."""
+        columns, pointer = task.args[1], task.args[-3]
+        name = self.row_panels.get(columns)
+        if name is None:
+            name = self.module.interface.fresh(f"{pointer.split()[0]}_panels")
+            self.row_panels[columns] = name
+            self.storage.reserve_packed(name, "1", columns, "GATEC_DEPTH", self.backward)
+            self.outer.add(name, self.storage.pointer(name))
+        return name
 
     def pack(self) -> list[str]:
         """The statements that bring matrices into panels, once all phases are made."""
