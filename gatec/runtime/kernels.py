@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,12 +14,11 @@ from torch import Tensor
 from gatec import backends
 from gatec.backends.c_family.interface import Interface
 from gatec.ir import Program
-from gatec.runtime import build
+from gatec.runtime import build, memory, openmp
 from gatec.runtime.build import Unavailable
 from gatec.runtime.shapes import Extent, Layout
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-_SMALL = 1 << 22  # bytes of workspace that a thread keeps
 _REMEMBERED = 512  # extents, so that programs whose T changes with every call do not grow
 
 
@@ -51,6 +49,7 @@ class Kernels:
             raise Unavailable(f"the library cannot be loaded: {error}") from error
         prefix = f"gatec_{program.source.name.lower()}"
         shared = 5 + self._has_constants + bool(program.plan.params)
+        openmp.serve(getattr(library, f"{prefix}_use_openmp"))
         self._measure = _function(library, f"{prefix}_workspace_size", 1, ctypes.c_int)
         self._measure.restype = ctypes.c_size_t
         last = (ctypes.c_size_t, ctypes.c_int)
@@ -118,7 +117,7 @@ class Kernels:
         results = [torch.empty(shape, dtype=dtype) for shape in extent.results]
         if workspace is None:
             room = self.room(extent, train)
-            workspace = torch.empty(room, dtype=torch.uint8) if train else _scratch(room)
+            workspace = memory.kept(room) if train else memory.scratch(room)
         status = self._forward(
             results[0].data_ptr(),
             _pointers(results[1:]),
@@ -205,22 +204,6 @@ class _Measured(Extent):
         super().__init__(extent.steps, extent.batch, extent.sizes, extent.results)
         self.room: list[int | None] = [None, None]  # bytes, without and with what backward reads
         self.numbers: dict[int, ctypes.Array[Any]] = {}  # the structure, by the number of threads
-
-
-def _scratch(room: int) -> Tensor:
-    """A workspace that nobody reads after the call: the same for all calls of a thread.
-
-    The system gives new memory page by page, which takes as long as a step of a small cell.
-    """
-    found: Tensor | None = getattr(_thread, "scratch", None)
-    if found is None or found.numel() < room:
-        found = torch.empty(room, dtype=torch.uint8)
-        if room <= _SMALL:
-            _thread.scratch = found
-    return found
-
-
-_thread = threading.local()
 
 
 def _function(library: ctypes.CDLL, name: str, pointers: int, *others: Any) -> Any:

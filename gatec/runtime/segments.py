@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from gatec.backends.c import CHUNK_ROWS
+from gatec.runtime import memory
 from gatec.runtime.kernels import Kernels
 from gatec.runtime.shapes import Extent
 
@@ -119,7 +120,7 @@ def backward(
         part = _part(kernels, extent, end - first, here, before, params)
         room = kernels.room(part, True)
         if workspace is None or workspace.numel() < room:
-            workspace = torch.empty(room, dtype=torch.uint8)
+            workspace = memory.kept(room)
         _, held = kernels.forward(part, here, before, params, constants, True, workspace)
         asked = [*wanted[: len(inputs)]]
         asked += [True] * count if number else wanted[len(inputs) : first_param]
