@@ -1,4 +1,4 @@
-"""Memory for workspaces: that of inference is kept from call to call, of training in large pages."""
+"""Memory for workspaces: of inference kept from call to call, of training in large pages."""
 
 from __future__ import annotations
 
