@@ -27,7 +27,7 @@ from gatec.ir import Initial, Program
 from gatec.passes.common import refs
 
 # Helpers of the templates, each with all that they call.
-_SERIES = ("exp_series", "clamp", "choice")
+_SERIES = ("exp_series", "series", "clamp", "choice")
 _HELPERS = {
     "gemm": ("gemm_add", "copy", "pack", "tile"),
     "gemm_add": ("pack", "tile"),
@@ -51,7 +51,7 @@ _HELPERS = {
     "log1p": ("log", "clamp", "choice"),
     "series": (),
     "atan": ("series", "clamp", "choice"),
-    "erf": ("series", "exp", *_SERIES),
+    "erf": ("exp", *_SERIES),
     "sign": ("choice",),
     "max": ("choice",),
     "min": ("choice",),
