@@ -1,5 +1,6 @@
 """Functions of generated C: close to exact in both types, and infinities and NaN are passed on."""
 
+import flint
 import native
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ FUNCTIONS = {
     "softplus": (lambda z: torch.logaddexp(z, torch.zeros_like(z)), 1e30),
     r"\arctan": (torch.arctan, 1e30),
     "erf": (torch.erf, 1e30),
-    r"\sin": (torch.sin, 1e30),
-    r"\cos": (torch.cos, 1e30),
+    r"\sin": (torch.sin, 9e3),
+    r"\cos": (torch.cos, 9e3),
     r"\sqrt": (torch.sqrt, 1e30),
 }
 ULPS = 4
@@ -72,3 +73,42 @@ def test_ends(spelling, dtype, tmp_path):
     values = np.array([np.inf, -np.inf, np.nan, 0.0] * 9, dtype)
     got, wanted = of(spelling, values, tmp_path), function(torch.from_numpy(values)).numpy()
     assert np.array_equal(got, wanted, equal_nan=True)
+
+
+# --- Angles ---------------------------------------------------------------------------------------
+
+# The bounds beyond which angles are left to the C library.
+BOUNDS = {"float32": 1e4, "float64": 1e6}
+
+
+def exact(function, values):
+    """A function in ball arithmetic, rounded once."""
+    flint.ctx.prec = 250
+    return np.array([float(getattr(flint.arb(float(z)), function)()) for z in values])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_angles_next_to_multiples_of_a_right_angle(name, dtype, tmp_path):
+    """Where little is left of an angle, all digits of pi matter; and so they do beyond the bound."""
+    count = np.unique(np.geomspace(1, 3 * BOUNDS[dtype], 700).astype(int))
+    near = (count * (np.pi / 2)).astype(dtype)
+    inside = near <= BOUNDS[dtype]
+    assert inside.any() and not inside.all()
+    for values in (near[inside], near):
+        values = np.concatenate([values, -values, np.nextafter(values, np.array(0, dtype))])
+        got, wanted = of(rf"\{name}", values, tmp_path), exact(name, values)
+        error = np.abs(got - wanted) / np.abs(wanted)
+        assert error.max() <= ULPS * np.finfo(dtype).eps, values[error.argmax()]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_large_angle_among_small_ones(dtype, tmp_path):
+    """A loop that runs again has the same small angles, and all large ones."""
+    values = np.linspace(-20, 20, 1000).astype(dtype)
+    values[[3, 500, 999]] = [1e20, -3e30, np.inf]
+    got = of(r"\sin", values, tmp_path)
+    with np.errstate(invalid="ignore"):
+        wanted = np.sin(values.astype("float64"))
+    close = np.isclose(got, wanted, rtol=ULPS * np.finfo(dtype).eps, atol=0, equal_nan=True)
+    assert close.all(), values[~close]

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from gatec.backends.c_family.dialect import Dialect, Parameter, body
 from gatec.backends.c_family.indices import place
-from gatec.backends.c_family.lines import indented
+from gatec.backends.c_family.lines import indented, words
 from gatec.backends.c_family.render import files
 from gatec.backends.c_family.tasks import Kernel, Names
 from gatec.ir import Program
 
 # What vectors of units need: no branches, and functions of the template's own.
 _OWN = ("exp", "expm1", "log", "log1p", "tanh", "erf")
+# Those that leave some arguments to the C library, for which a kernel's loop runs once more.
+_BOUNDED = ("sin", "cos")
 _CALLS = {name: f"gatec_{name}({{0}})" for name in _OWN} | {
+    **{name: f"gatec_{name}({{0}}, gatec_exact, &gatec_far)" for name in _BOUNDED},
     "arctan": "gatec_atan({0})",
     "where": "gatec_choice({0}, {1}, {2})",
 }
@@ -88,6 +91,9 @@ class _C(Dialect):
             lines = [f"if ({names.team}->part == 0) {{", *indented(lines), "}"]
         team = f"const struct gatec_team *{names.team}"
         head = f"static void {kernel.name}({', '.join([team, *map(str, parameters)])})"
+        if "gatec_far" in words([*kernel.lines, kernel.term]):
+            twice, lines = _twice(kernel, names, parameters, [*share, *lines])
+            return [*twice, "", head, "{", *indented([*lines, *wait]), "}"]
         return [head, "{", *indented([*share, *lines, *wait]), "}"]
 
     def start(self, kernel: Kernel, arguments: Sequence[str], step: bool) -> list[str]:
@@ -125,6 +131,31 @@ def _loops(bounds: list[tuple[str, str]], shared: int, names: Names, lines: list
         innermost = depth == len(bounds) - 1
         lines = [f"{head} {{", *indented(lines), "}"] if innermost else [head, *indented(lines)]
     return lines
+
+
+def _twice(
+    kernel: Kernel, names: Names, parameters: Sequence[Parameter], lines: list[str]
+) -> tuple[list[str], list[str]]:
+    """A function of a kernel's loops, and the lines that call it: once more, with functions of the
+    C library, where some arguments need them.
+
+    What kernels write they have not read before: the second run starts from what the first did.
+    """
+    once = f"{kernel.name}_once"
+    taken = ["const int gatec_exact", f"const struct gatec_team *{names.team}"]
+    function = [
+        "static inline __attribute__((always_inline))",
+        f"gatec_word {once}({', '.join([*taken, *map(str, parameters)])})",
+        "{",
+        *indented(["gatec_word gatec_far = 0;", *lines, "return gatec_far;"]),
+        "}",
+    ]
+    given = ", ".join([names.team, *(parameter.name for parameter in parameters)])
+    return function, [
+        "/* Numbers that are too large for vectors are left to the C library. */",
+        f"if ({once}(0, {given}))",
+        f"    {once}(1, {given});",
+    ]
 
 
 def _total(kernel: Kernel, names: Names) -> list[str]:
