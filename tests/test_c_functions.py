@@ -30,13 +30,18 @@ ULPS = 4
 
 def of(spelling, values, folder):
     """A function of values, by a cell that is nothing else."""
-    made = compiled_text(
-        f"cell F\ninput x : n_h\nh_t = {spelling}(x_t) + 0 * h_{{t-1}}\n", "f.gate"
-    )
+    return computed(f"{spelling}(x_t)", folder, x=values)
+
+
+def computed(formula, folder, **values):
+    """A formula of vectors, by a cell that is nothing else."""
+    inputs = "".join(f"input {name} : n_h\n" for name in values)
+    made = compiled_text(f"cell F\n{inputs}h_t = {formula} + 0 * h_{{t-1}}\n", "f.gate")
     cell = native.build(made, folder, flags=["-O3", "-march=native", "-ffp-contract=fast"])
-    sizes = {"input_size": 1, "hidden_size": len(values)}
-    dtype = str(values.dtype)
-    call = native.Call(cell, sizes, {}, {"x": values[None, None]}, None, dtype)
+    (size,), (dtype,) = {len(v) for v in values.values()}, {str(v.dtype) for v in values.values()}
+    sizes = {"input_size": 1, "hidden_size": size}
+    given = {name: value[None, None] for name, value in values.items()}
+    call = native.Call(cell, sizes, {}, given, None, dtype)
     assert call.forward() == native.OK
     return call.outputs[0, 0]
 
@@ -112,3 +117,41 @@ def test_one_large_angle_among_small_ones(dtype, tmp_path):
         wanted = np.sin(values.astype("float64"))
     close = np.isclose(got, wanted, rtol=ULPS * np.finfo(dtype).eps, atol=0, equal_nan=True)
     assert close.all(), values[~close]
+
+
+# --- Powers ---------------------------------------------------------------------------------------
+
+
+def power(base, exponent, folder):
+    return computed("x_t^{y_t}", folder, x=base, y=exponent)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_powers(dtype, tmp_path):
+    """Bases on both sides of 1, near it and far from it; results from 1e-30 to 1e30."""
+    rng = np.random.default_rng(7)
+    base = np.exp(rng.uniform(-1, 1, 4000) * np.repeat([30, 3, 0.3, 0.003], 1000)).astype(dtype)
+    logarithm = np.log2(base.astype("float64"))
+    exponent = np.clip(rng.uniform(-100, 100, 4000) / logarithm, -1e30, 1e30).astype(dtype)
+    got = power(base, exponent, tmp_path)
+    flint.ctx.prec = 250
+    pairs = zip(base.astype("float64"), exponent.astype("float64"), strict=True)
+    wanted = np.array([float(flint.arb(float(a)) ** flint.arb(float(b))) for a, b in pairs])
+    error = np.abs(got - wanted) / (np.finfo(dtype).eps * wanted)
+    assert error.max() <= ULPS, (base[error.argmax()], exponent[error.argmax()])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_powers_of_ends_and_of_negative_numbers(dtype, tmp_path):
+    """All cases that C tells apart: 0, 1, infinity and NaN, whole exponents, even and odd."""
+    inf, nan = np.inf, np.nan
+    ones = [0.0, 1.0, 0.5, 2.0, 3.0, 1.5, 7.0, 1e30, 2.0**23, 2.0**24 + 2, 2.0**53, 1e-30, inf]
+    cases = np.array([*ones, *(-z for z in ones), nan, 0.999, 1.001, -127.0], dtype)
+    base, exponent = (grid.ravel() for grid in np.meshgrid(cases, cases))
+    got = power(base, exponent, tmp_path).astype("float64")
+    with np.errstate(all="ignore"):
+        wanted = np.power(base, exponent)
+        # What is below the normal numbers may be 0.
+        wanted = np.where(np.abs(wanted) < 2 * np.finfo(dtype).tiny, wanted * 0, wanted)
+    same = np.isclose(got, wanted, rtol=ULPS * np.finfo(dtype).eps, atol=0, equal_nan=True)
+    assert same.all(), list(zip(base[~same], exponent[~same], got[~same], wanted[~same]))[:5]

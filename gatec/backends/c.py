@@ -18,6 +18,7 @@ _BOUNDED = ("sin", "cos")
 _CALLS = {name: f"gatec_{name}({{0}})" for name in _OWN} | {
     **{name: f"gatec_{name}({{0}}, gatec_exact, &gatec_far)" for name in _BOUNDED},
     "arctan": "gatec_atan({0})",
+    "pow": "gatec_pow({0}, {1})",
     "where": "gatec_choice({0}, {1}, {2})",
 }
 CHUNK_ROWS = 256  # rows of all steps that are computed at once where no state is waited for

@@ -93,12 +93,12 @@ static inline __attribute__((always_inline)) real gatec_series(
     return value;
 }
 
-/* exp(z) = 2^n (1 + f): returns f, less than 0.42 in size; `*exponent` is n + GATEC_BIAS. */
-static inline real gatec_exp_series(real z, gatec_word *exponent)
+/* exp(r) - 1 for r in (-ln(2) / 2, ln(2) / 2). */
+static inline real gatec_exp_rest(real r)
 {
     /*
-     * (exp(r) - 1 - r) / r^2 by powers of r, |r| < ln(2) / 2, so that the largest relative error of
-     * exp(r) is least (Remez): 3e-9 for a float, 4e-18 for a double.
+     * (exp(r) - 1 - r) / r^2 by powers of r, so that the largest relative error of exp(r) is least
+     * (Remez): 3e-9 for a float, 4e-18 for a double.
      */
     static const real single[5] = {
         (real)0.0013814597438222226, (real)0.008368716929492741, (real)0.04166838807601518,
@@ -108,21 +108,33 @@ static inline real gatec_exp_series(real z, gatec_word *exponent)
         (real)2.4801493098632217e-5, (real)0.0001984126950657235, (real)0.0013888888943630372,
         (real)0.008333333333494466, (real)0.041666666666530155, (real)0.16666666666666413,
         (real)0.5000000000000011};
-    /* A sum with 1.5 * 2^GATEC_MANTISSA has a whole number in its last bits. */
-    const real shift = (real)(GATEC_SINGLE ? 12582912.0 : 6755399441055744.0) + GATEC_BIAS;
-    const real shifted = z * (real)1.4426950408889634 + shift;
-    const real n = shifted - shift;
-    /* ln 2 in two parts, the first one short enough that n times it is exact. */
-    const real r = (z - n * (real)(GATEC_SINGLE ? 0.693359375 : 0.693147180369123816490))
-        - n * (real)(GATEC_SINGLE ? -2.12194440e-4 : 1.90821492927058770002e-10);
-    *exponent = gatec_word_of(shifted);
     return (GATEC_SINGLE ? gatec_series(r, single, 5) : gatec_series(r, full, 10)) * (r * r) + r;
 }
 
-/* 2^n, of an exponent as above. */
+/* The whole number next to z, and its word, in the last bits of which it is with GATEC_BIAS added. */
+static inline real gatec_whole_part(real z, gatec_word *exponent)
+{
+    /* A sum with 1.5 * 2^GATEC_MANTISSA has no place for fractions. */
+    const real shift = (real)(GATEC_SINGLE ? 12582912.0 : 6755399441055744.0) + GATEC_BIAS;
+    const real shifted = z + shift;
+    *exponent = gatec_word_of(shifted);
+    return shifted - shift;
+}
+
+/* 2^n, of the exponent of n. */
 static inline real gatec_power_of_2(gatec_word exponent)
 {
     return gatec_number_of(exponent << GATEC_MANTISSA);
+}
+
+/* exp(z) = 2^n (1 + f): returns f, less than 0.42 in size, and the exponent of n. */
+static inline real gatec_exp_series(real z, gatec_word *exponent)
+{
+    const real n = gatec_whole_part(z * (real)1.4426950408889634, exponent);
+    /* ln 2 in two parts, the first one short enough that n times it is exact. */
+    const real high = n * (real)(GATEC_SINGLE ? 0.693359375 : 0.693147180369123816490);
+    const real low = n * (real)(GATEC_SINGLE ? -2.12194440e-4 : 1.90821492927058770002e-10);
+    return gatec_exp_rest((z - high) - low);
 }
 
 static inline real gatec_exp(real z)

@@ -27,7 +27,8 @@ from gatec.ir import Initial, Program
 from gatec.passes.common import refs
 
 # Helpers of the templates, each with all that they call.
-_SERIES = ("exp_series", "series", "clamp", "choice")
+_NUMBERS = ("series", "clamp", "choice")
+_SERIES = ("exp_series", "exp_rest", *_NUMBERS)
 _HELPERS = {
     "gemm": ("gemm_add", "copy", "pack", "tile"),
     "gemm_add": ("pack", "tile"),
@@ -46,14 +47,15 @@ _HELPERS = {
     "expm1": _SERIES,
     "sigmoid": ("exp", *_SERIES),
     "tanh": _SERIES,
-    "softplus": ("log1p", "log", "exp", *_SERIES),
-    "log": ("clamp", "choice"),
-    "log1p": ("log", "clamp", "choice"),
+    "softplus": ("exp", *_SERIES),
+    "log": ("log_parts", *_NUMBERS),
+    "log1p": ("log", "log_parts", *_NUMBERS),
+    "pow": ("log_parts", "exp_rest", *_NUMBERS),
     "series": (),
-    "atan": ("series", "clamp", "choice"),
-    "angle": ("series", "clamp", "choice"),
-    "sin": ("angle", "series", "clamp", "choice"),
-    "cos": ("angle", "series", "clamp", "choice"),
+    "atan": _NUMBERS,
+    "angle": _NUMBERS,
+    "sin": ("angle", *_NUMBERS),
+    "cos": ("angle", *_NUMBERS),
     "erf": ("exp", *_SERIES),
     "sign": ("choice",),
     "max": ("choice",),
