@@ -80,6 +80,15 @@ def test_ends(spelling, dtype, tmp_path):
     assert np.array_equal(got, wanted, equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("spelling", "least"), [(r"\tanh", -1), (r"\sigma", 0)])
+def test_gates_keep_to_their_range(spelling, least, dtype, tmp_path):
+    """No rounding makes a gate larger than open: 1 - y and 1 - y^2 are never negative."""
+    values = np.concatenate([np.linspace(-50, 50, 200_001), np.linspace(7, 11, 200_001)])
+    got = of(spelling, values.astype(dtype), tmp_path)
+    assert got.min() >= least and got.max() == 1
+
+
 # --- Angles ---------------------------------------------------------------------------------------
 
 # The bounds beyond which angles are left to the C library.
@@ -117,6 +126,15 @@ def test_one_large_angle_among_small_ones(dtype, tmp_path):
         wanted = np.sin(values.astype("float64"))
     close = np.isclose(got, wanted, rtol=ULPS * np.finfo(dtype).eps, atol=0, equal_nan=True)
     assert close.all(), values[~close]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_angles_inside_of_sums(dtype, tmp_path):
+    values = np.linspace(-20, 20, 64).astype(dtype)
+    values[5] = 1e20
+    got = computed(r"\operatorname{sum}(\cos(x_t)) * x_t", tmp_path, x=values)
+    total = np.cos(values.astype("float64")).sum()
+    assert np.allclose(got / values, total, rtol=1e3 * np.finfo(dtype).eps, atol=0)
 
 
 # --- Powers ---------------------------------------------------------------------------------------
