@@ -293,10 +293,28 @@ static void *gatec_join(void *given)
     return NULL;
 }
 
+/* An OpenMP runtime whose threads are used, if any. */
+static struct {
+    void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
+    int (*count)(void);
+    int (*number)(void);
+} gatec_openmp;
+
+/* What its threads do. */
+static void gatec_attend(void *given)
+{
+    struct gatec_member member = *(const struct gatec_member *)given;
+    member.team.part = (size_t)gatec_openmp.number();
+    member.team.parts = (size_t)gatec_openmp.count();
+    const unsigned long long mode = gatec_flush();
+    member.work(&member.team, member.call);
+    gatec_unflush(mode);
+}
+
 /*
- * Runs a call on so many threads, of which this one is the first. Threads last as long as the call:
- * nothing is left running, and a process may fork between calls. Where the system gives fewer, fewer
- * it is.
+ * Runs a call on so many threads, of which this one is the first. Own threads last as long as the
+ * call: nothing is left running, and a process may fork between calls. Where the system gives fewer,
+ * fewer it is.
  */
 static void gatec_run(size_t threads, gatec_work *work, const void *call)
 {
@@ -307,6 +325,12 @@ static void gatec_run(size_t threads, gatec_work *work, const void *call)
     atomic_init(&meeting.parts, 0);
     for (size_t part = 0; part < GATEC_MOST_THREADS; part++)
         atomic_init(&meeting.of[part].round, 0);
+    if (threads > 1 && gatec_openmp.parallel != NULL) {
+        struct gatec_member any = {{0, 0, &meeting}, work, call};
+        threads = threads < GATEC_MOST_THREADS ? threads : GATEC_MOST_THREADS;
+        gatec_openmp.parallel(gatec_attend, &any, (unsigned)threads, 0);
+        return;
+    }
     for (; parts < threads && parts < GATEC_MOST_THREADS; parts++) {
         const struct gatec_member member = {{parts, 0, &meeting}, work, call};
         members[parts] = member;
@@ -1320,6 +1344,16 @@ int gatec_lstm_backward(
     call.grad_initial = grad_initial != NULL ? grad_initial : &nowhere;
     gatec_run(gatec_threads(sizes, &call.by_units), gatec_backward_part, &call);
     return GATEC_LSTM_OK;
+}
+
+void gatec_lstm_use_openmp(
+    void (*parallel)(void (*)(void *), void *, unsigned, unsigned),
+    int (*count)(void),
+    int (*number)(void))
+{
+    gatec_openmp.parallel = parallel;
+    gatec_openmp.count = count;
+    gatec_openmp.number = number;
 }
 
 const char *gatec_lstm_status_text(int status)

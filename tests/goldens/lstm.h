@@ -168,6 +168,18 @@ int gatec_lstm_backward(
 #endif
 );
 
+#ifndef GATEC_CUDA
+/*
+ * For a process whose other work runs on the threads of an OpenMP runtime: calls from now on share
+ * these, and start none of their own, which would compete with them. The runtime's GOMP_parallel,
+ * omp_get_num_threads and omp_get_thread_num; NULL: own threads. Not while a call runs.
+ */
+void gatec_lstm_use_openmp(
+    void (*parallel)(void (*)(void *), void *, unsigned, unsigned),
+    int (*count)(void),
+    int (*number)(void));
+
+#endif
 /* A status in words. */
 const char *gatec_lstm_status_text(int status);
 
