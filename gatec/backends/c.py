@@ -30,13 +30,15 @@ class _C(Dialect):
 
     Threads share a call. In the loop over time each has rows of the batch for itself (`lead`, and
     as many as `own`) where there are enough of them, and its `mates` are nobody; otherwise all of
-    them share the units of a step, and wait for each other where one needs what others computed.
+    them share the units of a step, and wait for each other where one needs what others computed. Where
+    the recurrence is affine, each may have steps for itself, too (`scan`).
     """
 
     restrict = "restrict"
     calls = _CALLS
     fills = True  # a test inside of a loop would keep it from running in vectors
     packs = True
+    scans = True
     chunk_rows = CHUNK_ROWS
 
     def __init__(self, local: Mapping[str, str]) -> None:
@@ -51,18 +53,19 @@ class _C(Dialect):
             lines[name] = f"{kind.format(prefix)}{name} = {call}->{word};"
         return lines
 
-    def prelude(self) -> Mapping[str, str]:
+    def prelude(self, scan: bool = False) -> Mapping[str, str]:
         local = self.local
         team, batch, lead, own, mates, alone = (
             local[word] for word in ("team", "batch", "lead", "own", "mates", "alone")
         )
+        whole = f"{mates} == {team}" + (f" || {local['joined']}" if scan else "")
         return {
             alone: f"const struct gatec_team {alone} = {{0, 1, NULL}};",
             mates: f"const struct gatec_team *const {mates} = "
             f"{local['call']}->by_units ? {team} : &{alone};",
-            lead: f"const size_t {lead} = {mates} == {team} ? 0 : gatec_from({team}, {batch}, 1);",
+            lead: f"const size_t {lead} = {whole} ? 0 : gatec_from({team}, {batch}, 1);",
             own: f"const size_t {own} = "
-            f"{mates} == {team} ? {batch} : gatec_to({team}, {batch}, 1) - {lead};",
+            f"{whole} ? {batch} : gatec_to({team}, {batch}, 1) - {lead};",
         }
 
     def waits(self, step: bool = False) -> list[str]:
@@ -113,6 +116,7 @@ _GIVEN = {
     "initial": "const struct {0}_states *const ",
     "workspace": "void *const ",
     "train": "const int ",
+    "joined": "const size_t ",
     "outputs": "real *const ",
     "last": "const struct {0}_states_out *const ",
     "grad_outputs": "const real *const ",

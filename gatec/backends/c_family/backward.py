@@ -16,6 +16,7 @@ from gatec.backends.c_family.function import (
 )
 from gatec.backends.c_family.indices import count_text, product
 from gatec.backends.c_family.lines import words
+from gatec.backends.c_family.parts import SHARED, Parts
 from gatec.backends.c_family.statements import Statement, Target
 from gatec.backends.c_family.storage import Slots
 from gatec.expr import Apply, Ref
@@ -52,6 +53,9 @@ class Backward(Body):
         for state, name in back.carries:
             if state in self.carry_of and self._in_loop(name):
                 self.carried.setdefault(name, state)
+        # The places of what a step receives and what it sends: two in turn.
+        t = self.local["t"]
+        self.receives, self.sends = f"({t} + 1) % 2", f"{t} % 2"
         self.results = Counter(name for _, name in (*back.grad_params, *back.grad_inputs))
         self.loose = {name for _, name in back.carries} - set(self.carried)
         inputs = {name for _, name in back.grad_inputs}
@@ -103,7 +107,7 @@ class Backward(Body):
     def home(self, equation: Equation) -> Target:
         name, shape, batched = equation.name, equation.value.shape, equation.value.batched
         step = equation.phase is Phase.STEP
-        if step and name not in self.timed:
+        if step and name not in self.timed and not self.parts:
             self.storage.reserve(name, Slots.ONE, shape, batched, backward=True)
             self.declare_local(name, shape, batched)
             return Target(f"{name}_t", shape, batched)
@@ -131,17 +135,16 @@ class Backward(Body):
                 if found:
                     found.append(self._sent(state))
                 else:
-                    slot = f"{self.local['t']} % 2"
-                    self.declare_step(name, self.carry_of[state], slot, shape)
+                    self.declare_step(name, self.carry_of[state], self.sends, shape)
                     found.append(Target(f"{name}_t", shape, True))
         return tuple(found)
 
     def _sent(self, state: str) -> Target:
         """What a step sends to the one before, where it is a copy of another value."""
         name, shape = self.sent_of[state], self.states[state].shape
-        place = self.rows_at(self.carry_of[state], f"{self.local['t']} % 2", shape)
+        place = self.rows_at(self.carry_of[state], self.sends, shape)
         self.inner.add(name, f"real *const {name} = {place};")
-        self.places[name] = self.place(self.carry_of[state], f"{self.local['t']} % 2")
+        self.places[name] = self.place(self.carry_of[state], self.sends)
         return Target(name, shape, True)
 
     def _stores(self) -> list[Statement]:
@@ -157,7 +160,12 @@ class Backward(Body):
 
     def lines(self) -> list[str]:
         """The statements after the checks."""
+        if self.module.scans is not None and self.module.scans.backward is not None:
+            self.parts = Parts(self, self.module.scans.backward)
+            self._declare_places()
         self._declare()
+        if self.parts:
+            self.parts.declare()
         chosen = [e for e in self.back.equations if e.name not in self.direct]
         of = {phase: [e for e in chosen if e.phase is phase] for phase in Phase}
         rows, own = self.local["rows"], self.dialect.own
@@ -192,7 +200,10 @@ class Backward(Body):
         chunk, rows = local["chunk"], local["rows"]
         lines = section("Computed again rather than kept.", again)
         if step:
-            head = f"for (size_t {t} = {end}; {t}-- > {first};)"
+            shared = self._shared()
+            lines += section(SHARED, shared)
+            start, stop = (local["start"], local["stop"]) if shared else (first, end)
+            head = f"for (size_t {t} = {stop}; {t}-- > {start};)"
             lines += ["", *block(head, [*self.inner.used(step), *step]), *self.dialect.waits()]
         lines += section("All steps and rows of the chunk at once.", after)
         lines += section("Gradients of the inputs.", inputs)
@@ -239,8 +250,7 @@ class Backward(Body):
         local, t, first = self.local, self.local["t"], self.local["first"]
         self.param_pointers()
         memory, chunk = local["memory"], local["chunk"]
-        chunk_size = f"gatec_chunk({local['steps']}, {local['batch']})"
-        self.outer.add(chunk, f"const size_t {chunk} = {chunk_size};")
+        self.outer.add(chunk, f"const size_t {chunk} = {self.chunk_steps()};")
         self.outer.add(memory, f"real *const {memory} = (real *){local['workspace']};")
         for item in self.plan.inputs:
             self.declare_step(item.name, item.name, t, item.shape, const=True)
@@ -257,9 +267,11 @@ class Backward(Body):
         self.declare_chunk(grads, grads, first, self.plan.output_shape)
         for name, carry in self.back.carry_names:
             shape = self.states[name].shape
-            self.storage.reserve(carry, Slots.PAIR, shape, True, backward=True)
+            slots = Slots.CARRIES if self.parts else Slots.PAIR
+            self.storage.reserve(carry, slots, shape, True, backward=True)
             self.outer.add(carry, self.storage.pointer(carry))
-            self.declare_step(carry, carry, f"({t} + 1) % 2", shape, const=True)
+            otherwise = self.parts.otherwise(carry) if self.parts else ""
+            self.declare_step(carry, carry, self.receives, shape, True, otherwise)
         for found, group in (
             (self.back.grad_params, local["grad_params"]),
             (self.back.grad_inputs, local["grad_inputs"]),
@@ -267,6 +279,30 @@ class Backward(Body):
             for member, name in found:
                 if name in self.direct:
                     self.outer.add(name, f"real *const {name} = {group}->{member};")
+
+    def _declare_places(self) -> None:
+        """The places of what is carried where threads may share steps: then those of a chunk."""
+        t, first, joined = (self.local[word] for word in ("t", "first", "joined"))
+        for word, slot, shared in (
+            ("before", self.receives, f"{t} + 1 - {first}"),
+            ("after", self.sends, f"{t} - {first}"),
+        ):
+            name = self.local[word]
+            self.inner.add(name, f"const size_t {name} = {joined} ? {shared} : {slot};")
+            self.slots[name] = self.slots[slot]
+        self.receives, self.sends = self.local["before"], self.local["after"]
+
+    def _shared(self) -> list[str]:
+        """Which steps are a thread's own, where threads share those of a chunk."""
+        if self.parts is None:
+            return []
+        end, steps = self.local["end"], self.local["steps"]
+        slot = f"({end} == {steps} ? {steps} % 2 : 0)"
+        begins = {
+            carry: self.at(carry, slot, self.states[name].shape)
+            for name, carry in self.back.carry_names
+        }
+        return self.parts.lines(begins)
 
     def _declare_forward(self, equation: Equation) -> None:
         """The pointers to values that `forward` left in the workspace."""

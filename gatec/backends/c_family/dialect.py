@@ -35,6 +35,7 @@ class Dialect(ABC):
     calls     its own spellings of operators
     fills     whether biases that may be absent are copied, or zeros, before they are read in loops
     packs     whether products want a right operand that stays the same in panels
+    scans     whether threads can share the steps of a recurrence that is affine
     chunk_rows  how many rows are computed at once where no state is waited for, for the template
     local     the local names of the host's functions
     lead      the first row of the batch that is computed in the loop over time, "0" for all rows
@@ -45,6 +46,7 @@ class Dialect(ABC):
     calls: Mapping[str, str] = {}
     fills = False
     packs = False
+    scans = False
     chunk_rows = 0
 
     def __init__(self, local: Mapping[str, str]) -> None:
@@ -55,8 +57,8 @@ class Dialect(ABC):
         """Declarations of what a call is given, by name, where they are no parameters."""
         return {}
 
-    def prelude(self) -> Mapping[str, str]:
-        """Declarations that the tasks of the loop over time use, by name."""
+    def prelude(self, scan: bool = False) -> Mapping[str, str]:
+        """Declarations that the tasks of the loop over time use, by name; `scan`: of a scan."""
         return {}
 
     def waits(self, step: bool = False) -> list[str]:

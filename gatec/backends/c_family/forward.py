@@ -14,6 +14,8 @@ from gatec.backends.c_family.function import (
     store,
 )
 from gatec.backends.c_family.indices import count_text, product
+from gatec.backends.c_family.lines import words
+from gatec.backends.c_family.parts import SHARED, Parts
 from gatec.backends.c_family.statements import Statement, Target
 from gatec.backends.c_family.storage import Slots
 from gatec.expr import Ref, Shape
@@ -68,9 +70,14 @@ class Forward(Body):
                 self.declare_step(name, rows, since, shape, const=True)
             return Target(rows, shape, batched)
         if self._is_kept(name):
-            self.storage.reserve(name, Slots.KEPT, shape, batched)
+            slots = Slots.KEPT_CHUNK if self.parts else Slots.KEPT
+            self.storage.reserve(name, slots, shape, batched)
             self.outer.add(name, self.storage.pointer(name))
             self.declare_step(name, name, local["slot"], shape)
+        elif self.parts:
+            self.storage.reserve(name, Slots.CHUNK, shape, batched)
+            self.outer.add(name, self.storage.pointer(name))
+            self.declare_step(name, name, f"({local['t']} - {local['first']})", shape)
         else:
             self.storage.reserve(name, Slots.ONE, shape, batched)
             self.declare_local(name, shape, batched)
@@ -131,7 +138,11 @@ class Forward(Body):
     def lines(self) -> list[str]:
         """The statements after the checks."""
         local = self.local
+        if self.module.scans is not None:
+            self.parts = Parts(self, self.module.scans.forward)
         self._declare()
+        if self.parts:
+            self.parts.declare()
         phases = {phase: [e for e in self.plan.equations if e.phase is phase] for phase in Phase}
         once = self.phase(Phase.ONCE, phases[Phase.ONCE], "1", "Parameters alone")
         before = self.phase(
@@ -153,13 +164,21 @@ class Forward(Body):
         self.param_pointers()
         train, steps, batch, t = (local[n] for n in ("train", "steps", "batch", "t"))
         chunk, newest, memory = (local[n] for n in ("chunk", "newest", "memory"))
-        self.outer.add(chunk, f"const size_t {chunk} = gatec_chunk({steps}, {batch});")
-        self.outer.add(newest, f"const size_t {newest} = {train} ? {steps} : {steps} % 2;")
+        # The places of states without `train`: two in turn, or those of a chunk where it is shared.
+        newest_of, slot_of, before, after = f"{steps} % 2", "0", f"{t} % 2", f"({t} + 1) % 2"
+        if self.parts:
+            first, joined = local["first"], local["joined"]
+            newest_of = f"{joined} ? ({steps} - 1) % {chunk} + 1 : {newest_of}"
+            slot_of = f"{joined} ? {t} - {first} : {slot_of}"
+            before = f"{joined} ? {t} - {first} : {before}"
+            after = f"{joined} ? {t} + 1 - {first} : {after}"
+        self.outer.add(chunk, f"const size_t {chunk} = {self.chunk_steps()};")
+        self.outer.add(newest, f"const size_t {newest} = {train} ? {steps} : {newest_of};")
         self.outer.add(memory, f"real *const {memory} = (real *){local['workspace']};")
         slots = {
-            "slot": f"{train} ? {t} : 0",
-            "before": f"{train} ? {t} : {t} % 2",
-            "after": f"{train} ? {t} + 1 : ({t} + 1) % 2",
+            "slot": f"{train} ? {t} : {slot_of}",
+            "before": f"{train} ? {t} : {before}",
+            "after": f"{train} ? {t} + 1 : {after}",
         }
         for word, value in slots.items():
             self.inner.add(local[word], f"const size_t {local[word]} = {value};")
@@ -167,9 +186,11 @@ class Forward(Body):
             self.declare_step(item.name, item.name, t, item.shape, const=True)
         for state in plan.states:
             name = f"{state.name}_prev"
-            self.storage.reserve(name, Slots.STATES, state.shape, True)
+            slots = Slots.STATES_CHUNK if self.parts else Slots.STATES
+            self.storage.reserve(name, slots, state.shape, True)
             self.outer.add(name, self.storage.pointer(name))
-            self.declare_step(name, name, local["before"], state.shape, const=True)
+            otherwise = self.parts.otherwise(state.name) if self.parts else ""
+            self.declare_step(name, name, local["before"], state.shape, True, otherwise)
 
     def _loop(self, before: list[str], step: list[str]) -> list[str]:
         """The loop over time, inside one over chunks where something comes before it."""
@@ -177,20 +198,34 @@ class Forward(Body):
         t, first, end = local["t"], local["first"], local["end"]
         steps, chunk, rows = local["steps"], local["chunk"], local["rows"]
         inside = [*self.inner.used(step), *step]
-        if not before:
+        shared = self._shared()
+        if not before and not shared:
             loop = block(f"for (size_t {t} = 0; {t} < {steps}; {t}++)", inside)
             return [*loop, *(self.dialect.waits() if step else [])]
-        lines = [
-            f"const size_t {end} = {steps} - {first} < {chunk} ? {steps} : {first} + {chunk};",
-            f"const size_t {rows} = ({end} - {first}) * {local['batch']};",
-        ]
+        lines = [f"const size_t {end} = {steps} - {first} < {chunk} ? {steps} : {first} + {chunk};"]
+        if rows in words(before):
+            lines.append(f"const size_t {rows} = ({end} - {first}) * {local['batch']};")
         for item in self.plan.inputs:
             self.declare_chunk(item.name, item.name, first, item.shape)
-        lines += self.middle.used([*before, *inside])
+        lines += self.middle.used([*before, *shared, *inside])
         lines += section("Inputs alone: all steps and rows of a chunk at once.", before)
-        lines += ["", *block(f"for (size_t {t} = {first}; {t} < {end}; {t}++)", inside)]
+        lines += section(SHARED, shared)
+        begin, stop = (local["start"], local["stop"]) if shared else (first, end)
+        lines += ["", *block(f"for (size_t {t} = {begin}; {t} < {stop}; {t}++)", inside)]
         lines += self.dialect.waits()
         return block(f"for (size_t {first} = 0; {first} < {steps}; {first} += {chunk})", lines)
+
+    def _shared(self) -> list[str]:
+        """Which steps are a thread's own, where threads share those of a chunk."""
+        if self.parts is None:
+            return []
+        first, train, chunk = (self.local[word] for word in ("first", "train", "chunk"))
+        slot = f"({first} == 0 ? 0 : {train} ? {first} : {chunk})"
+        begins = {
+            state.name: self.at(f"{state.name}_prev", slot, state.shape)
+            for state in self.plan.states
+        }
+        return self.parts.lines(begins)
 
     def _start(self, state: State) -> list[str]:
         """A state before the first step: the caller's, or the cell's own."""

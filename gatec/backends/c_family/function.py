@@ -14,6 +14,8 @@ from gatec.backends.c_family.indices import count_text, product
 from gatec.backends.c_family.interface import Interface
 from gatec.backends.c_family.kernels import Kernels
 from gatec.backends.c_family.lines import indented
+from gatec.backends.c_family.parts import Parts
+from gatec.backends.c_family.scan import Scans
 from gatec.backends.c_family.statements import Statement, Target, folded, grouped, statements
 from gatec.backends.c_family.storage import Scope, Slots, Storage
 from gatec.backends.c_family.tasks import Call, Place, Task
@@ -36,6 +38,8 @@ class Module:
     kernels: Kernels
     # Forward equations that the way back reads.
     kept: frozenset[str]
+    # The recurrences along time that threads can share.
+    scans: Scans | None = None
     # The columns and terms of forward's products with matrices in panels.
     products: list[tuple[str, str]] = field(default_factory=list)
     # Those of a step among them.
@@ -63,6 +67,7 @@ class Body(ABC):
         self.read_outside: set[str] = set()
         # Declarations outside of the loop over time, for a chunk of steps, and for a step.
         self.outer, self.middle, self.inner = Scope(), Scope(), Scope()
+        self.parts: Parts | None = None
         self.packs: dict[tuple[str, ...], str] = {}
         self.row_panels: dict[str, str] = {}  # by the number of columns
         self.filled: dict[str, str] = {}  # biases by name: where they lie with zeros if absent
@@ -110,7 +115,7 @@ class Body(ABC):
         groups = self._homes(grouped(made))
         step = phase is Phase.STEP
         place = Place(
-            lambda ref: self._array(ref, phase),
+            lambda ref: self.array_of(ref, phase),
             lambda ref: self._is_absent(ref, phase),
             rows,
             rows if step else self.local["rows"],
@@ -130,7 +135,7 @@ class Body(ABC):
         known = phase is not Phase.ONCE and self.dialect.fills
         return ref.kind == "param" and ref.name in self.optional and not known
 
-    def _array(self, ref: Ref, phase: Phase) -> str:
+    def array_of(self, ref: Ref, phase: Phase) -> str:
         """The name of the array of a reference; of a bias that may be absent, of a copy of it."""
         if not (ref.kind == "param" and ref.name in self.optional) or phase is Phase.ONCE:
             return self.array(ref, phase)
@@ -263,11 +268,18 @@ class Body(ABC):
         return f"{base} + {product(rows, count_text(shape))}"
 
     def declare_step(
-        self, name: str, base: str, slot: str, shape: Shape, const: bool = False
+        self,
+        name: str,
+        base: str,
+        slot: str,
+        shape: Shape,
+        const: bool = False,
+        otherwise: str = "",
     ) -> None:
-        """Declare `{name}_t`, the pointer to a step's values."""
+        """Declare `{name}_t`, the pointer to a step's values; `otherwise` says where else they lie."""
         kind = "const real" if const else "real"
-        self.inner.add(f"{name}_t", f"{kind} *const {name}_t = {self.rows_at(base, slot, shape)};")
+        place = otherwise + self.rows_at(base, slot, shape)
+        self.inner.add(f"{name}_t", f"{kind} *const {name}_t = {place};")
         self.places.setdefault(f"{name}_t", self.place(base, slot))
 
     def place(self, base: str, slot: str) -> sharing.Place:
@@ -291,6 +303,12 @@ class Body(ABC):
         kind = "const real" if const else "real"
         self.middle.add(name, f"{kind} *const {name} = {self.at(base, slot, shape)};")
         return name
+
+    def chunk_steps(self) -> str:
+        """The number of steps of a chunk."""
+        args = [self.local["steps"], self.local["batch"]]
+        args += [self.local["joined"]] if self.module.scans else []
+        return f"gatec_chunk({', '.join(args)})"
 
     def copy(self, shape: Shape, target: str, source: str, *, repeat: bool = False) -> list[str]:
         """A copy of the rows of one step; with `repeat`, of one row to all."""
@@ -319,7 +337,7 @@ class Body(ABC):
             self.outer.add(
                 item.name, f"const real *const {item.name} = {local['inputs']}->{item.name};"
             )
-        for name, line in self.dialect.prelude().items():
+        for name, line in self.dialect.prelude(self.module.scans is not None).items():
             self.outer.add(name, line)
 
 

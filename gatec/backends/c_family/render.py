@@ -20,6 +20,7 @@ from gatec.backends.c_family.interface import (
 )
 from gatec.backends.c_family.kernels import Kernels
 from gatec.backends.c_family.lines import words, wrapped
+from gatec.backends.c_family.scan import scans
 from gatec.backends.c_family.storage import Storage
 from gatec.backends.emitter import render
 from gatec.expr import Ref, Shape
@@ -60,6 +61,7 @@ _HELPERS = {
     "sign": ("choice",),
     "max": ("choice",),
     "min": ("choice",),
+    "bounded": (),
     "block_sum": (),
     "block_max": ("max",),
 }
@@ -80,7 +82,8 @@ def files(
     dialect = kind(interface.local)
     storage = Storage(interface.local)
     kernels = Kernels(program, interface, dialect)
-    module = Module(program, interface, dialect, storage, kernels, _kept(program))
+    scan = scans(program, interface) if dialect.scans else None
+    module = Module(program, interface, dialect, storage, kernels, _kept(program), scan)
     forward = wrapped(Forward(module).lines(), 1)
     backward = list[str]()
     if program.backward is not None:
@@ -115,6 +118,7 @@ def files(
         "effort": _effort(program, module.products),
         "step_effort": _effort(program, module.step_products, "step"),
         "waits": any(f"gatec_wait({local['mates']})" in line for line in [*forward, *backward]),
+        "scan_units": dim_text(scan.forward.size) if scan is not None else "",  # a factor
         "called": words([*forward, *backward]),
     }
     return {name: render(template, **values), f"{stem}.h": header(program, interface)}

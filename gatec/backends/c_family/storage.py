@@ -23,6 +23,10 @@ class Slots(Enum):
     KEPT = "{train} ? {steps} : 1"  # of a step, read on the way back
     KEPT_CHUNK = "{train} ? {steps} : {chunk}"  # of a chunk of steps, read on the way back
     STATES = "{train} ? {steps} + 1 : 2"  # before every step and after the last one
+    # The same where threads share the steps of a chunk.
+    STATES_CHUNK = "({train} ? {steps} : {chunk}) + 1"
+    CARRIES = "{chunk} + 1"  # backward: what the steps of a chunk receive and send
+    PARTS = "{chunk} < GATEC_MOST_THREADS ? {chunk} : GATEC_MOST_THREADS"  # for each thread
     PAIR = "2"  # backward: what a step receives and what it sends
 
 
