@@ -16,11 +16,12 @@ from harness import (
     weights,
 )
 
-# Every thread counts as worth its start, and steps are shared wherever they can be.
-FLAGS = ["-DGATEC_WORK=1e-9", "-DGATEC_SCAN=0"]
+# Every thread counts as worth its start, and every number of steps as enough to be shared.
+FLAGS = ["-DGATEC_WORK=1e-9", "-DGATEC_STEPS=0"]
 SIZES = {"input_size": 3, "hidden_size": 5}
-# Steps and batch: fewer steps than threads, one chunk, several with one that is not full.
-SHAPES = [(1, 1), (5, 3), (700, 1), (200, 40)]
+# Steps and batch: fewer steps than threads, one chunk, several with one that is not full; more rows
+# than steps are shared for.
+SHAPES = [(1, 1), (5, 3), (700, 1), (600, 6), (20, 50)]
 
 CELLS = {
     "mingru": r"""

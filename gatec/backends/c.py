@@ -30,8 +30,8 @@ class _C(Dialect):
 
     Threads share a call. In the loop over time each has rows of the batch for itself (`lead`, and
     as many as `own`) where there are enough of them, and its `mates` are nobody; otherwise all of
-    them share the units of a step, and wait for each other where one needs what others computed. Where
-    the recurrence is affine, each may have steps for itself, too (`scan`).
+    them share the units of a step, and wait for each other where one needs what others computed.
+    Where the recurrence is affine, each may have steps for itself, too (`scan`).
     """
 
     restrict = "restrict"
@@ -64,8 +64,7 @@ class _C(Dialect):
             mates: f"const struct gatec_team *const {mates} = "
             f"{local['call']}->by_units ? {team} : &{alone};",
             lead: f"const size_t {lead} = {whole} ? 0 : gatec_from({team}, {batch}, 1);",
-            own: f"const size_t {own} = "
-            f"{whole} ? {batch} : gatec_to({team}, {batch}, 1) - {lead};",
+            own: f"const size_t {own} = {whole} ? {batch} : gatec_to({team}, {batch}, 1) - {lead};",
         }
 
     def waits(self, step: bool = False) -> list[str]:

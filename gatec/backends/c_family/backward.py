@@ -270,8 +270,8 @@ class Backward(Body):
             slots = Slots.CARRIES if self.parts else Slots.PAIR
             self.storage.reserve(carry, slots, shape, True, backward=True)
             self.outer.add(carry, self.storage.pointer(carry))
-            otherwise = self.parts.otherwise(carry) if self.parts else ""
-            self.declare_step(carry, carry, self.receives, shape, True, otherwise)
+            unless = self.parts.unless(carry) if self.parts else ""
+            self.declare_step(carry, carry, self.receives, shape, const=True, unless=unless)
         for found, group in (
             (self.back.grad_params, local["grad_params"]),
             (self.back.grad_inputs, local["grad_inputs"]),

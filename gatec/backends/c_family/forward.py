@@ -162,7 +162,7 @@ class Forward(Body):
     def _declare(self) -> None:
         local, plan = self.local, self.plan
         self.param_pointers()
-        train, steps, batch, t = (local[n] for n in ("train", "steps", "batch", "t"))
+        train, steps, t = (local[n] for n in ("train", "steps", "t"))
         chunk, newest, memory = (local[n] for n in ("chunk", "newest", "memory"))
         # The places of states without `train`: two in turn, or those of a chunk where it is shared.
         newest_of, slot_of, before, after = f"{steps} % 2", "0", f"{t} % 2", f"({t} + 1) % 2"
@@ -175,12 +175,12 @@ class Forward(Body):
         self.outer.add(chunk, f"const size_t {chunk} = {self.chunk_steps()};")
         self.outer.add(newest, f"const size_t {newest} = {train} ? {steps} : {newest_of};")
         self.outer.add(memory, f"real *const {memory} = (real *){local['workspace']};")
-        slots = {
+        places = {
             "slot": f"{train} ? {t} : {slot_of}",
             "before": f"{train} ? {t} : {before}",
             "after": f"{train} ? {t} + 1 : {after}",
         }
-        for word, value in slots.items():
+        for word, value in places.items():
             self.inner.add(local[word], f"const size_t {local[word]} = {value};")
         for item in plan.inputs:
             self.declare_step(item.name, item.name, t, item.shape, const=True)
@@ -189,8 +189,8 @@ class Forward(Body):
             slots = Slots.STATES_CHUNK if self.parts else Slots.STATES
             self.storage.reserve(name, slots, state.shape, True)
             self.outer.add(name, self.storage.pointer(name))
-            otherwise = self.parts.otherwise(state.name) if self.parts else ""
-            self.declare_step(name, name, local["before"], state.shape, True, otherwise)
+            unless = self.parts.unless(state.name) if self.parts else ""
+            self.declare_step(name, name, local["before"], state.shape, const=True, unless=unless)
 
     def _loop(self, before: list[str], step: list[str]) -> list[str]:
         """The loop over time, inside one over chunks where something comes before it."""

@@ -274,11 +274,11 @@ class Body(ABC):
         slot: str,
         shape: Shape,
         const: bool = False,
-        otherwise: str = "",
+        unless: str = "",
     ) -> None:
-        """Declare `{name}_t`, the pointer to a step's values; `otherwise` says where else they lie."""
+        """Declare `{name}_t`, the pointer to a step's values, `unless` they lie elsewhere."""
         kind = "const real" if const else "real"
-        place = otherwise + self.rows_at(base, slot, shape)
+        place = unless + self.rows_at(base, slot, shape)
         self.inner.add(f"{name}_t", f"{kind} *const {name}_t = {place};")
         self.places.setdefault(f"{name}_t", self.place(base, slot))
 

@@ -125,8 +125,8 @@ class Parts:
             return f"for (size_t {t} = {stop}; {t}-- > {start};)"
         return f"for (size_t {t} = {start}; {t} < {stop}; {t}++)"
 
-    def otherwise(self, name: str) -> str:
-        """What stands before the place of what a step receives: where the first of a part has it."""
+    def unless(self, name: str) -> str:
+        """What stands before the place of what a step receives: the first of a part has another."""
         t, start, stop = (self.local[word] for word in ("t", "start", "stop"))
         first = f"{t} + 1 == {stop}" if self.body.backward else f"{t} == {start}"
         return f"{self.local['joined']} && {first} ? {self.firsts[name]} : "

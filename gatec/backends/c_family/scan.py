@@ -1,10 +1,11 @@
 """Recurrences that threads can share along time, and what a part of the steps takes.
 
-Where what a step passes on is affine in what it received, unit by unit, a part of the steps is, too:
-its end is the end from a start of 0, plus coefficients times the true start. So each thread runs
-its steps from 0 and multiplies their coefficients; all then know how their parts begin, and run
-their steps from there. The second run, rather than a correction of the first one, keeps results
-as near to those of one loop as they can be. Cf. Blelloch, "Prefix Sums and Their Applications".
+Where what a step passes on is affine in what it received, unit by unit, so is what a part of the
+steps does: its end is the end from a start of 0, plus coefficients times the true start. So each
+thread runs its steps from 0 and multiplies their coefficients; all then know how their parts begin,
+and run their steps from there. A second run, rather than a correction of the first one, gives the
+numbers of one loop but for what rounding does to starts. Cf. Blelloch, "Prefix Sums and Their
+Applications", 1990.
 """
 
 from __future__ import annotations

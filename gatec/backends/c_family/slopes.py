@@ -17,8 +17,8 @@ class NotAffineError(Exception):
 def slope(expr: Expr, known: Mapping[Expr, _Slope]) -> _Slope:
     """The derivative of a value along one direction, the same at every unit; None where it is 0.
 
-    `known` are those of the names that it reads. Raises NotAffineError. `detach` passes them on: they
-    tell what values become, not which gradients flow.
+    `known` are those of the names that it reads. Raises NotAffineError. `detach` passes them on:
+    they tell what values become, not which gradients flow.
     """
     found = dict(known)
     for node in bottom_up(expr):
