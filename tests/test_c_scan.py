@@ -1,5 +1,6 @@
 """Threads that share the steps of an affine recurrence: the numbers of one loop."""
 
+import random
 from functools import cache
 
 import native
@@ -264,3 +265,52 @@ def test_ten_thousand_steps(threads, folder):
         found, wanted = getattr(got, name), getattr(exact, name)
         scale = max(np.abs(value).max() for value in wanted.values())
         assert all(np.abs(found[key] - wanted[key]).max() <= 1e-6 * scale for key in wanted)
+
+
+# --- Random cells -----------------------------------------------------------------------------
+
+COEFFICIENTS = [
+    r"\sigma(P_{n} x_t + d_{n})",
+    r"(0.1 - \sigma(P_{n} x_t))",
+    r"\sigma(w_{n})",
+    "0.5",
+    r"\exp(-|P_{n} x_t|)",
+    r"\frac{{1}}{{1 + \exp(P_{n} x_t)}}",
+]
+
+
+def random_cell(seed):
+    """The text of a cell whose states read each other, now and one step back."""
+    chosen = random.Random(seed)
+    states = "pqrs"[: chosen.randint(1, 4)]
+    numbers = iter(range(1, 1000))
+
+    def coefficient():
+        # In braces, so that no two names are one.
+        return chosen.choice(COEFFICIENTS).format(n=f"{{{next(numbers)}}}")
+
+    lines = ["cell Random"]
+    for place, state in enumerate(states):
+        read = [f"{other}_{{t-1}}" for other in chosen.sample(states, chosen.randint(0, 1))]
+        read += [f"{other}_t" for other in states[:place] if chosen.random() < 0.4]
+        terms = [f"0.5 * {coefficient()} * {state}_{{t-1}}"]
+        terms += [f"0.3 * {coefficient()} * {value}" for value in read]
+        terms += [f"0.2 * ({value} - {coefficient()} * {state}_{{t-1}})" for value in read[:1]]
+        terms += [f"V_{{{next(numbers)}}} x_t"] * (chosen.random() < 0.8)
+        sign = [" + ", " - "]
+        lines.append(f"{state}_t = {''.join(chosen.choice(sign) + term for term in terms)[3:]}")
+    shown = [f"{coefficient()} * {value}_t" for value in states]
+    lines += [f"h_t = {' + '.join(shown)} + tanh({states[0]}_t)", "output h"]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_cells(seed, folder):
+    made = compiled_text(random_cell(seed), "random.gate")
+    cell = native.build(made, folder, flags=FLAGS)
+    assert "gatec_backward_scan" in cell.source.read_text()
+    steps, batch = random.Random(seed).choice([(7, 1), (90, 5), (600, 1)])
+    case = draw(cell_shapes(made.source, SIZES), steps, batch, seed=seed).rounded("float32")
+    wanted = interpreted(made.source, SIZES, case)
+    for cell.threads in (1, 2, 3, 7):
+        assert_close(executed("c", cell, made, SIZES, case, "float64"), wanted, 1e-12)
