@@ -59,16 +59,19 @@ class _C(Dialect):
             local[word] for word in ("team", "batch", "lead", "own", "mates", "alone")
         )
         whole = f"{mates} == {team}" + (f" || {local['joined']}" if scan else "")
+        chunk_team = local["chunk_team"]
+        joined = f"{local['joined']} ? &{alone} : {team}"
         return {
             alone: f"const struct gatec_team {alone} = {{0, 1, NULL}};",
             mates: f"const struct gatec_team *const {mates} = "
             f"{local['call']}->by_units ? {team} : &{alone};",
+            chunk_team: f"const struct gatec_team *const {chunk_team} = {joined};",
             lead: f"const size_t {lead} = {whole} ? 0 : gatec_from({team}, {batch}, 1);",
             own: f"const size_t {own} = {whole} ? {batch} : gatec_to({team}, {batch}, 1) - {lead};",
         }
 
-    def waits(self, step: bool = False) -> list[str]:
-        return [f"gatec_wait({self.local['mates' if step else 'team']});"]
+    def waits(self, team: str = "team") -> list[str]:
+        return [f"gatec_wait({self.local[team]});"]
 
     def function(self, kernel: Kernel, parameters: Sequence[Parameter], names: Names) -> list[str]:
         index = names.index(len(kernel.shape))
@@ -99,11 +102,11 @@ class _C(Dialect):
             return [*twice, "", head, "{", *indented([*lines, *wait]), "}"]
         return [head, "{", *indented([*share, *lines, *wait]), "}"]
 
-    def start(self, kernel: Kernel, arguments: Sequence[str], step: bool) -> list[str]:
-        return [self.called(kernel.name, ", ".join(arguments), step)]
+    def start(self, kernel: Kernel, arguments: Sequence[str], team: str) -> list[str]:
+        return [self.called(kernel.name, ", ".join(arguments), team)]
 
-    def called(self, name: str, arguments: str, step: bool) -> str:
-        return f"{name}({self.local['mates' if step else 'team']}, {arguments});"
+    def called(self, name: str, arguments: str, team: str) -> str:
+        return f"{name}({self.local[team]}, {arguments});"
 
 
 # The members of `struct gatec_call`, with the types of pointers to them.

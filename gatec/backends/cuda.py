@@ -39,7 +39,7 @@ class _Cuda(Dialect):
         head = f"static __global__ void {kernel.name}({', '.join(map(str, parameters))})"
         return [head, "{", *indented(lines), "}"]
 
-    def start(self, kernel: Kernel, arguments: Sequence[str], step: bool) -> list[str]:
+    def start(self, kernel: Kernel, arguments: Sequence[str], team: str) -> list[str]:
         extents = [*_bounds(kernel), "1", "1", "1"][:3]
         how, more = "gatec_each", list[str]()
         if kernel.terms:
@@ -48,7 +48,7 @@ class _Cuda(Dialect):
         first = f"GATEC_TRY({how}({launch},"
         return [first, f"    {', '.join(arguments)}));"]
 
-    def called(self, name: str, arguments: str, step: bool) -> str:
+    def called(self, name: str, arguments: str, team: str) -> str:
         return f"GATEC_TRY({name}({self.local['queue']}, {arguments}));"
 
 

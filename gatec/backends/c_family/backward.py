@@ -201,8 +201,8 @@ class Backward(Body):
         lines = section("Computed again rather than kept.", again)
         if step:
             shared = self._shared()
-            lines += section(SHARED, shared)
-            start, stop = (local["start"], local["stop"]) if shared else (first, end)
+            lines += section(SHARED, [*self.parts.bounds(), *shared] if self.parts else [])
+            start, stop = (local["start"], local["stop"]) if self.parts else (first, end)
             head = f"for (size_t {t} = {stop}; {t}-- > {start};)"
             lines += ["", *block(head, [*self.inner.used(step), *step]), *self.dialect.waits()]
         lines += section("All steps and rows of the chunk at once.", after)

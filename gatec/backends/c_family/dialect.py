@@ -61,8 +61,8 @@ class Dialect(ABC):
         """Declarations that the tasks of the loop over time use, by name; `scan`: of a scan."""
         return {}
 
-    def waits(self, step: bool = False) -> list[str]:
-        """What makes all that share the work wait for each other; `step`: that share a step."""
+    def waits(self, team: str = "team") -> list[str]:
+        """What makes all threads of a team wait for each other."""
         return []
 
     @abstractmethod
@@ -70,29 +70,32 @@ class Dialect(ABC):
         """The lines of the function of a kernel, its comment left out."""
 
     @abstractmethod
-    def start(self, kernel: Kernel, arguments: Sequence[str], step: bool) -> list[str]:
-        """The statements that run a kernel, in the host's function; `step`: in its loop."""
+    def start(self, kernel: Kernel, arguments: Sequence[str], team: str) -> list[str]:
+        """The statements that run a kernel, in the host's function, by a team."""
 
     @abstractmethod
-    def called(self, name: str, arguments: str, step: bool) -> str:
+    def called(self, name: str, arguments: str, team: str) -> str:
         """The statement that calls a helper of the template."""
 
-    def call(self, helper: str, arguments: Sequence[str], step: bool = False) -> list[str]:
-        """The lines that call a helper; of a product, the operands have their own line."""
+    def call(self, helper: str, arguments: Sequence[str], team: str = "team") -> list[str]:
+        """The lines that call a helper; of a product, the operands have their own line.
+
+        `team` is the word for the threads that share it: "mates" in the loop over time.
+        """
         texts = [bare(text) for text in arguments]
         name = f"gatec_{helper}"
-        line = self.called(name, ", ".join(texts), step)
+        line = self.called(name, ", ".join(texts), team)
         last = _OPERANDS.get(helper, 0) + (self.packs and helper == "gemm_add")
         if not last or len(line) < _SHORT:
             return [line]
-        first, second = self.called(name, ", ".join([*texts[:-last], "\n"]), step).split("\n")
+        first, second = self.called(name, ", ".join([*texts[:-last], "\n"]), team).split("\n")
         return [first.rstrip(), f"    {', '.join(texts[-last:])}{second}"]
 
-    def run(self, task: Task, arguments: Sequence[str] = (), *, step: bool = False) -> list[str]:
+    def run(self, task: Task, arguments: Sequence[str], team: str) -> list[str]:
         """The statements that run a task; `arguments` are those of a kernel."""
         if isinstance(task, Call):
-            return self.call(task.helper, task.args, step)
-        return self.start(task, arguments, step)
+            return self.call(task.helper, task.args, team)
+        return self.start(task, arguments, team)
 
 
 def body(kernel: Kernel, names: Names, at: str) -> list[str]:

@@ -44,7 +44,8 @@ class Forward(Body):
                 return f"{ref.name}_prev_t"
             case "var" if ref.batched:
                 kept = self.equations[ref.name].phase is not Phase.STEP and self._is_kept(ref.name)
-                return f"{ref.name}_t" if step else self._rows(ref.name) if kept else ref.name
+                rows = kept or (self.parts and self.equations[ref.name].phase is Phase.SEQUENCE)
+                return f"{ref.name}_t" if step else self._rows(ref.name) if rows else ref.name
         return ref.name
 
     def _is_kept(self, name: str) -> bool:
@@ -61,6 +62,8 @@ class Forward(Body):
             slots = Slots.KEPT_CHUNK if kept else Slots.CHUNK if batched else Slots.ONE
             self.storage.reserve(name, slots, shape, batched)
             self.outer.add(name, self.storage.pointer(name))
+            if batched and self.parts:
+                return Target(self._own_rows(name, shape, kept), shape, batched)
             rows = name
             if kept:
                 slot = f"({local['train']} ? {local['first']} : 0)"
@@ -82,6 +85,18 @@ class Forward(Body):
             self.storage.reserve(name, Slots.ONE, shape, batched)
             self.declare_local(name, shape, batched)
         return Target(f"{name}_t", shape, batched)
+
+    def _own_rows(self, name: str, shape: Shape, kept: bool) -> str:
+        """The rows of a chunk that are a thread's own, where threads share its steps."""
+        t, first, start, train = (self.local[word] for word in ("t", "first", "start", "train"))
+        for slot, of in ((start, self.declare_chunk), (t, self.declare_step)):
+            since = f"({slot} - {first})"
+            place = f"({train} ? {slot} : {slot} - {first})" if kept else since
+            of(name, name, place, shape, const=slot == t)
+        return self._rows(name)
+
+    def crew(self, phase: Phase) -> str:
+        return "chunk_team" if self.parts and phase is Phase.SEQUENCE else "team"
 
     def fixed(self, equation: Equation) -> tuple[Target, ...]:
         """States' arrays and the outputs."""
@@ -203,14 +218,15 @@ class Forward(Body):
             loop = block(f"for (size_t {t} = 0; {t} < {steps}; {t}++)", inside)
             return [*loop, *(self.dialect.waits() if step else [])]
         lines = [f"const size_t {end} = {steps} - {first} < {chunk} ? {steps} : {first} + {chunk};"]
+        begin, stop = (local["start"], local["stop"]) if self.parts else (first, end)
+        lines += self.parts.bounds() if self.parts else []
         if rows in words(before):
-            lines.append(f"const size_t {rows} = ({end} - {first}) * {local['batch']};")
+            lines.append(f"const size_t {rows} = ({stop} - {begin}) * {local['batch']};")
         for item in self.plan.inputs:
-            self.declare_chunk(item.name, item.name, first, item.shape)
+            self.declare_chunk(item.name, item.name, begin, item.shape)
         lines += self.middle.used([*before, *shared, *inside])
         lines += section("Inputs alone: all steps and rows of a chunk at once.", before)
         lines += section(SHARED, shared)
-        begin, stop = (local["start"], local["stop"]) if shared else (first, end)
         lines += ["", *block(f"for (size_t {t} = {begin}; {t} < {stop}; {t}++)", inside)]
         lines += self.dialect.waits()
         return block(f"for (size_t {first} = 0; {first} < {steps}; {first} += {chunk})", lines)

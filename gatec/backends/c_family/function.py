@@ -128,7 +128,12 @@ class Body(ABC):
         waits = set[int]()
         if step and self.dialect.waits():
             waits = sharing.waits(made_tasks, self.places, backward=self.backward)
-        return self.module.kernels.start(made_tasks, self.stem(phase), title, step, waits)
+        team = "mates" if step else self.crew(phase)
+        return self.module.kernels.start(made_tasks, self.stem(phase), title, team, waits)
+
+    def crew(self, phase: Phase) -> str:
+        """The word for the threads that share what is computed outside of the loop over time."""
+        return "team"
 
     def _is_absent(self, ref: Ref, phase: Phase) -> bool:
         """Whether a reference is to a bias that may be a NULL pointer."""

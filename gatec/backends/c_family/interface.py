@@ -14,7 +14,7 @@ sizes constants params inputs initial outputs last workspace workspace_bytes tra
 grad_outputs grad_last grad_params grad_inputs grad_initial
 steps batch rows chunk first end t slot before after newest memory layout queue status
 no_states nowhere defaults no_params no_inputs most placed outside bytes cublas
-team mates alone lead own call given joined start stop part ends
+team mates alone lead own call given joined start stop part ends chunk_team
 """
 
 

@@ -33,22 +33,22 @@ class Kernels:
         self.numbers: dict[str, int] = {}
 
     def start(
-        self, made: list[Task], stem: str, title: str, step: bool, waits: Collection[int]
+        self, made: list[Task], stem: str, title: str, team: str, waits: Collection[int] = ()
     ) -> list[str]:
         """The statements that run tasks; their kernels become functions.
 
-        `step`: in the loop over time, where all wait for each other before the tasks `waits`.
+        `team` is the word for the threads that share them; they wait before the tasks `waits`.
         """
         lines: list[str] = []
         for place, task in enumerate(made):
             if place in waits:
-                lines += self.dialect.waits(step)
+                lines += self.dialect.waits(team)
             arguments: list[str] = []
             if isinstance(task, Kernel):
                 number = self.numbers[stem] = self.numbers.get(stem, 0) + 1
                 task.name = f"{stem}_{number}" if number > 1 else stem
                 arguments = self._add(task, title)
-            lines += self.dialect.run(task, arguments, step=step)
+            lines += self.dialect.run(task, arguments, team)
         return lines
 
     def _add(self, kernel: Kernel, title: str) -> list[str]:

@@ -52,14 +52,14 @@ class Parts:
         return f"{self.local['team']}->part"
 
     def lines(self, begins: dict[str, str]) -> list[str]:
-        """Which steps are a thread's own, `start` to before `stop`, and where they start.
+        """How what a thread's steps start from is found; else one thread has them all.
 
         `begins` are the places of what the chunk's first step receives, by what is carried.
         """
         first, end, start, stop, joined = (
             self.local[word] for word in ("first", "end", "start", "stop", "joined")
         )
-        lines = self._bounds()
+        lines = list[str]()
         for one, names in self.scan.carried:
             lines += self._call("copy", *self._copied(names.first, begins[one.ref.name]))
         team = self.local["team"]
@@ -80,29 +80,30 @@ class Parts:
             f"    {stop} = {end};",
             "}",
         ]
-        return [
-            f"size_t {start} = {first}, {stop} = {end};",
-            f"if ({joined}) {{",
-            *indented(lines),
-            "}",
-        ]
+        return [f"if ({joined}) {{", *indented(lines), "}"]
 
-    def _bounds(self) -> list[str]:
-        """A thread's own steps; backward, the first thread has the last ones."""
+    def bounds(self) -> list[str]:
+        """The steps of a thread, in a chunk; backward, the first thread has the last ones."""
         team, first, end, start, stop = (
             self.local[word] for word in ("team", "first", "end", "start", "stop")
         )
         from_, to = (f"gatec_{word}({team}, {end} - {first}, 1)" for word in ("from", "to"))
+        own = [f"{start} = {first} + {from_};", f"{stop} = {first} + {to};"]
         if self.body.backward:
-            return [f"{start} = {end} - {to};", f"{stop} = {end} - {from_};"]
-        return [f"{start} = {first} + {from_};", f"{stop} = {first} + {to};"]
+            own = [f"{start} = {end} - {to};", f"{stop} = {end} - {from_};"]
+        return [
+            f"size_t {start} = {first}, {stop} = {end};",
+            f"if ({self.local['joined']}) {{",
+            *indented(own),
+            "}",
+        ]
 
     def _copied(self, target: str, source: str) -> tuple[str, ...]:
         count = count_text(self.scan.shape)
         return self.local["batch"], count, target, count, source, count, "1"
 
     def _call(self, helper: str, *args: str) -> list[str]:
-        return self.body.dialect.call(helper, args, step=True)
+        return self.body.dialect.call(helper, args, "mates")
 
     def _from_0(self) -> list[str]:
         """A thread's steps from a start of 0, and the product of their coefficients."""
@@ -180,4 +181,4 @@ class Parts:
         )
         made = tasks(grouped(map(self._placed, given)), place)
         stem = f"gatec_{type(body).__name__.lower()}_{word}"
-        return body.module.kernels.start(made, stem, title, True, set())
+        return body.module.kernels.start(made, stem, title, "mates")
