@@ -6,6 +6,7 @@ from functools import cache
 import native
 import numpy as np
 import pytest
+import torch
 from harness import (
     Case,
     assert_close,
@@ -16,6 +17,10 @@ from harness import (
     interpreted,
     weights,
 )
+from runtime_calls import module_of, needs_compilers, on  # noqa: F401 (a fixture)
+from torch.nn.utils.rnn import pack_padded_sequence
+
+pytestmark = needs_compilers
 
 # Every thread counts as worth its start, and every number of steps as enough to be shared.
 FLAGS = ["-DGATEC_WORK=1e-9", "-DGATEC_STEPS=0"]
@@ -314,3 +319,30 @@ def test_random_cells(seed, folder):
     wanted = interpreted(made.source, SIZES, case)
     for cell.threads in (1, 2, 3, 7):
         assert_close(executed("c", cell, made, SIZES, case, "float64"), wanted, 1e-12)
+
+
+# --- Modules ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("checkpoint", [None, 700])
+def test_modules(packed, checkpoint, on):  # noqa: F811 (a fixture)
+    """Sequences long enough that threads share steps by themselves, packed and in segments."""
+    made = module_of(program("mingru"), "shared")(8, 32, dtype=torch.float64)
+    torch.manual_seed(5)
+    x = torch.randn(6000, 3, 8, dtype=torch.float64, requires_grad=True)
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads, every in ((1, None), (3, checkpoint)):
+            made.checkpoint = every
+            torch.set_num_threads(threads)
+            outputs, last = made(pack_padded_sequence(x, [6000, 4001, 17]) if packed else x)
+            assert made.path == "native"
+            values = outputs.data if packed else outputs
+            loss = (values * values.detach().cos()).sum() + last.sum()
+            grads = torch.autograd.grad(loss, [x, *made.parameters()])
+            found.append([values.detach(), last.detach(), *grads])
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-10, atol=1e-12 * float(one.abs().max()))

@@ -7,7 +7,8 @@ gradients by parameters add up.
 
 States are those of the plan, in which every lag is one and inputs have none: nothing but they goes
 from step to step. Segments are whole chunks of the kernels, so that, with as many threads at work,
-outputs and the gradients by inputs and first states are those of the whole sequence bit for bit.
+outputs and the gradients by inputs and first states are those of the whole sequence bit for bit
+(up to rounding where threads share the steps of a chunk).
 Gradients by parameters are sums over segments of sums over chunks: the same up to the order in
 which chunks are added, and bit for bit where a segment is one chunk.
 """

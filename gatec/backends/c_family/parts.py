@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from gatec.backends.c_family.function import Body
 
 SHARED = "Threads share the steps: they run them from 0, and then know how their first ones start."
-# Threads share steps where their coefficients are at most so large: then what rounding adds stays
-# as small as in a loop, and no product is infinite that would make NaN of a 0.
+# How large coefficients may be, and all that they meet. Rounding then adds no more than in a loop,
+# and no product is infinite, which would make NaN of a 0.
 _MOST_FACTOR = "16"
 _MOST = "(real)1e30"
 
@@ -52,7 +52,7 @@ class Parts:
         return f"{self.local['team']}->part"
 
     def lines(self, begins: dict[str, str]) -> list[str]:
-        """How what a thread's steps start from is found; else one thread has them all.
+        """What a thread's steps start from, which the parts before tell; else one thread has all.
 
         `begins` are the places of what the chunk's first step receives, by what is carried.
         """
