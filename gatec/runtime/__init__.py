@@ -1,4 +1,5 @@
-"""Generated modules on compiled kernels: `run_layer` is what a generated PyTorch module calls.
+"""Generated modules on compiled kernels: `run_layer` is what a generated PyTorch module calls, and
+`announce` what it calls when it is imported.
 
     build        C compiled for this machine, kept in a folder of the user's own
     shapes       what the shapes of a call say
@@ -13,6 +14,7 @@
 docs/runtime.md says when which path runs.
 """
 
+from gatec.runtime.cells import announce
 from gatec.runtime.layer import run_layer
 
-__all__ = ["run_layer"]
+__all__ = ["announce", "run_layer"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +17,7 @@ from gatec.runtime.kernels import DTYPES, Kernels
 
 _lock = threading.Lock()
 _made: dict[tuple[str, torch.dtype], Kernels | Unavailable] = {}
+_files: dict[str, list[Path]] = {}  # of the modules that carry a text
 
 
 @lru_cache(maxsize=1024)
@@ -31,10 +32,27 @@ def program(text: str) -> Program:
         raise Unavailable(f"this version of gatec cannot read the cell: {error}") from error
 
 
-def kernels(text: str, dtype: torch.dtype, module: type | None = None) -> Kernels:
+def announce(module: Any) -> None:
+    """Say that a generated module is there: the library beside its file serves all who ask for its
+    cell, exported programs among them. Nothing is read yet."""
+    # Where its equations stand: a class that is derived from it stands elsewhere.
+    file = module._layer.__globals__.get("__file__")
+    if file is None or not os.path.isabs(file):  # from memory: a notebook, `gatec.load`
+        return
+    text, path = module._cell, Path(file)
+    with _lock:
+        known = _files.setdefault(text, [])
+        if path not in known:
+            known.append(path)
+        for key, made in list(_made.items()):  # what was not there before may be there now
+            if key[0] == text and isinstance(made, Unavailable):
+                del _made[key]
+
+
+def kernels(text: str, dtype: torch.dtype) -> Kernels:
     """The kernels of a cell, compiled when first asked for. Raises Unavailable, each time.
 
-    A library that was built beside the file of the `module` is taken where it fits.
+    A library that was built beside a module with this text is taken where it fits.
     """
     found = _made.get((text, dtype))
     if found is None:
@@ -43,8 +61,7 @@ def kernels(text: str, dtype: torch.dtype, module: type | None = None) -> Kernel
             if found is None:
                 try:
                     made = program(text)
-                    beside = None if module is None else _beside(module, made, dtype)
-                    found = Kernels(made, dtype, beside)
+                    found = Kernels(made, dtype, _beside(text, made, dtype))
                 except Unavailable as error:
                     found = error
                 _made[text, dtype] = found
@@ -53,9 +70,9 @@ def kernels(text: str, dtype: torch.dtype, module: type | None = None) -> Kernel
     return found
 
 
-def _beside(module: type, made: Program, dtype: torch.dtype) -> Path | None:
-    place = getattr(sys.modules.get(module.__module__), "__file__", None)
-    return native.beside(Path(place), made, DTYPES[dtype]) if place else None
+def _beside(text: str, made: Program, dtype: torch.dtype) -> Path | None:
+    found = (native.beside(file, made, DTYPES[dtype]) for file in _files.get(text, ()))
+    return next((library for library in found if library is not None), None)
 
 
 def forget() -> None:

@@ -122,7 +122,7 @@ _warned: set[str] = set()
 def _kernels(module: Module, dtype: torch.dtype) -> tuple[str, Kernels | None]:
     """The kernels of a module; why there are none, which is said once."""
     try:
-        return "", cells.kernels(module._cell, dtype, type(module))
+        return "", cells.kernels(module._cell, dtype)
     except Unavailable as error:
         _warn(str(error))
         return str(error), None

@@ -20,9 +20,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 try:
-    # The same equations, compiled; it runs `_layer` where it cannot.
+    # The same equations, compiled; `_run_layer` runs `_layer` where it cannot.
+    from gatec.runtime import announce as _announce
     from gatec.runtime import run_layer as _run_layer
 except ImportError:
+
+    def _announce(module):  # type: ignore[no-untyped-def,misc]
+        pass
 
     def _run_layer(module, *arguments):  # type: ignore[no-untyped-def,misc]
         module._path = "eager: gatec is not installed"
@@ -563,6 +567,10 @@ output a
         values["bias_ih"] = torch.cat([b_u, b_f, b_c, b_o])
         values["bias_hh"] = weight.new_zeros(4 * self.hidden_size)
         return values
+
+
+# A library for it may lie beside this file.
+_announce(LSTM)
 
 
 def _scan(
