@@ -20,7 +20,7 @@ open repr self cls np numpy torch nn math params param state states rng dtype de
 annotations warnings Tensor PackedSequence Module Parameter step forward backward init main l O
 """
 _MODULE = """
-checkpoint checkpoint_budget
+checkpoint checkpoint_budget kernel_weights
 training bias batch_first dropout bidirectional num_layers hidden_size input_size cell path
 parameters buffers modules children named_parameters state_dict load_state_dict register_buffer
 from_torch to_torch register_parameter add_module apply cuda cpu xpu half double bfloat16 to

@@ -17,7 +17,7 @@ def arguments(name, *, own_states=False, train=True):
     states = [] if own_states else [value[0].detach().requires_grad_() for value in states]
     weights = [weight.detach().clone().requires_grad_() for weight in made.parameters()]
     constants = list(made._constants)
-    return made, (made._cell, inputs, states, weights, constants, made.hidden_size, train)
+    return made, (made._cell, inputs, states, weights, constants, made.hidden_size, None, train)
 
 
 def detached(given):
@@ -29,11 +29,11 @@ def detached(given):
 
 def of_backward(given):
     """What `gatec::backward` takes after a call of forward."""
-    cell, inputs, states, weights, constants, hidden_size, _ = given = detached(given)
+    *most, _ = given = detached(given)
     *results, workspace = FORWARD(*given)
     grads = [torch.linspace(1, 2, v.numel(), dtype=v.dtype).view(v.shape) for v in results]
-    wanted = [True] * (len(inputs) + len(states) + len(weights))
-    return cell, inputs, states, weights, constants, hidden_size, grads, workspace, wanted
+    wanted = [True] * sum(map(len, given[1:4]))
+    return *most, grads, workspace, wanted
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru_v3", "mingru", "leaky", "matrix", "two"])

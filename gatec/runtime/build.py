@@ -32,14 +32,15 @@ class Unavailable(Exception):
     """There is no library, and why, in words for a user."""
 
 
-def library(files: Mapping[str, str], real: str) -> Path:
-    """The shared library of a cell's C files for a type of numbers ("float32", "float64").
+def library(files: Mapping[str, str], real: str, *more: str) -> Path:
+    """The shared library of a cell's C files for a type of numbers ("float32", "float64"), with
+    more flags of the compiler.
 
     Compiled where there is none yet. Raises Unavailable.
     """
     compiler = _compiler()
     source = next(name for name in files if name.endswith(".c"))
-    command = [*compiler, *_flags(tuple(compiler)), f"-DGATEC_REAL={REALS[real]}"]
+    command = [*compiler, *_flags(tuple(compiler)), f"-DGATEC_REAL={REALS[real]}", *more]
     made_from = [*files.items(), ("command", " ".join(command)), ("machine", machine())]
     made_from.append(("compiler", _version(tuple(compiler))))
     digest = hashlib.sha256(repr(made_from).encode()).hexdigest()[:32]

@@ -13,10 +13,11 @@ import torch
 from gatec import adjoint, cell_text, native, passes
 from gatec.ir import Program
 from gatec.runtime.build import Unavailable
-from gatec.runtime.kernels import DTYPES, Kernels
+from gatec.runtime.kernels import DTYPES, WEIGHTS, Kernels
 
 _lock = threading.Lock()
-_made: dict[tuple[str, torch.dtype], Kernels | Unavailable] = {}
+_Key = tuple[str, torch.dtype, torch.dtype | None]
+_made: dict[_Key, Kernels | Unavailable] = {}
 _files: dict[str, list[Path]] = {}  # of the modules that carry a text
 
 
@@ -49,22 +50,31 @@ def announce(module: Any) -> None:
                 del _made[key]
 
 
-def kernels(text: str, dtype: torch.dtype) -> Kernels:
+def kernels(text: str, dtype: torch.dtype, weights: torch.dtype | None = None) -> Kernels:
     """The kernels of a cell, compiled when first asked for. Raises Unavailable, each time.
 
-    A library that was built beside a module with this text is taken where it fits.
+    `dtype` is the type of all numbers, `weights` that of the weights of products where it is
+    another one: bfloat16 goes with float32, anything else raises ValueError. A library that was
+    built beside a module with this text is taken where it fits.
     """
-    found = _made.get((text, dtype))
+    key = text, dtype, weights
+    found = _made.get(key)
     if found is None:
+        if weights not in WEIGHTS or (weights is not None and dtype != torch.float32):
+            raise ValueError(
+                f"kernel_weights must be None, or torch.bfloat16 where parameters are "
+                f"torch.float32; got {weights} where they are {dtype}"
+            )
         with _lock:  # one thread compiles, the others wait
-            found = _made.get((text, dtype))
+            found = _made.get(key)
             if found is None:
                 try:
                     made = program(text)
-                    found = Kernels(made, dtype, _beside(text, made, dtype))
+                    beside = None if weights is not None else _beside(text, made, dtype)
+                    found = Kernels(made, dtype, beside, weights)
                 except Unavailable as error:
                     found = error
-                _made[text, dtype] = found
+                _made[key] = found
     if isinstance(found, Unavailable):
         raise Unavailable(str(found))
     return found

@@ -19,6 +19,11 @@ from gatec.runtime.build import Unavailable
 from gatec.runtime.shapes import Extent, Layout
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+# How the kernels keep the weights of products, beside numbers of the type of all others.
+WEIGHTS: dict[torch.dtype | None, tuple[str, ...]] = {
+    None: (),
+    torch.bfloat16: ("-DGATEC_BFLOAT16",),
+}
 _REMEMBERED = 512  # extents, so that programs whose T changes with every call do not grow
 
 
@@ -30,7 +35,13 @@ class Kernels:
     at all for the cell's own first states.
     """
 
-    def __init__(self, program: Program, dtype: torch.dtype, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        dtype: torch.dtype,
+        path: Path | None = None,
+        weights: torch.dtype | None = None,
+    ) -> None:
         """Compiles them where that is not done yet, or takes the library at a path.
 
         Raises Unavailable.
@@ -42,7 +53,7 @@ class Kernels:
         self._extents: dict[Any, _Measured] = {}
         if path is None:
             files = backends.load("c").generate(program, "cell")
-            path = build.library(files, DTYPES[dtype])
+            path = build.library(files, DTYPES[dtype], *WEIGHTS[weights])
         try:
             library = ctypes.CDLL(str(path))
         except OSError as error:

@@ -122,7 +122,7 @@ _warned: set[str] = set()
 def _kernels(module: Module, dtype: torch.dtype) -> tuple[str, Kernels | None]:
     """The kernels of a module; why there are none, which is said once."""
     try:
-        return "", cells.kernels(module._cell, dtype)
+        return "", cells.kernels(module._cell, dtype, getattr(module, "kernel_weights", None))
     except Unavailable as error:
         _warn(str(error))
         return str(error), None
@@ -149,7 +149,8 @@ def _traced(
     tensors = [*inputs, *state, *weights]
     dtype = inputs[0].dtype
     fits = all(t.device.type == "cpu" and t.dtype == dtype for t in tensors) and dtype in _TYPES
-    if isinstance(steps, list) or not fits or not _compiles(module._cell, dtype == torch.float64):
+    kernel_weights = getattr(module, "kernel_weights", None)
+    if isinstance(steps, list) or not fits or not _compiles(module._cell, dtype, kernel_weights):
         return module._layer(weights, state, steps, reverse, *inputs)  # type: ignore[no-any-return]
     # Copies, which compilers drop: of a view put back, torch.export wants to know that B > 0.
     batch = inputs[0].shape[0] // steps
@@ -163,6 +164,7 @@ def _traced(
         weights,
         module._constants,
         module.hidden_size,
+        kernel_weights,
         torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors),
     )
     if reverse:
@@ -174,12 +176,12 @@ def _copied(rows: Tensor) -> Tensor:
     return rows.clone(memory_format=torch.contiguous_format)
 
 
-def _compiles(cell: str, double: bool) -> bool:
+def _compiles(cell: str, dtype: torch.dtype, weights: torch.dtype | None) -> bool:
     """Whether a cell has kernels: decided once, when a call is traced."""
     if os.environ.get("GATEC_RUNTIME", "").lower() in _OFF:
         return False
     try:
-        cells.kernels(cell, torch.float64 if double else torch.float32)
+        cells.kernels(cell, dtype, weights)
     except Unavailable as error:
         _warn(str(error))
         return False

@@ -16,23 +16,59 @@ give zero tangents instead.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gatec.runtime import cells
+from gatec.runtime.kernels import Kernels
 from gatec.runtime.shapes import Extent, Layout
 
-_CELL = "str cell, Tensor[] inputs, Tensor[] states, Tensor[] params, float[] constants"
+# What both operators are given first: `_Call` and its tensors.
+_CALL = (
+    "str cell, Tensor[] inputs, Tensor[] states, Tensor[] params, float[] constants,"
+    " SymInt hidden_size, ScalarType? kernel_weights"
+)
 _INSTEAD = "call the module outside of torch.compile, or set GATEC_RUNTIME=off"
 _library: Any = torch.library.Library("gatec", "DEF")  # type: ignore[no-untyped-call]
 for _schema in (
-    f"forward({_CELL}, SymInt hidden_size, bool train) -> Tensor[]",
-    f"backward({_CELL}, SymInt hidden_size, Tensor[] grads, Tensor workspace, bool[] wanted)"
-    " -> Tensor[]",
+    f"forward({_CALL}, bool train) -> Tensor[]",
+    f"backward({_CALL}, Tensor[] grads, Tensor workspace, bool[] wanted) -> Tensor[]",
 ):
     _library.define(_schema, tags=torch.Tag.pt2_compliant_tag)
+
+Groups = tuple[list[Tensor], list[Tensor], list[Tensor]]
+
+
+class _Call(NamedTuple):
+    """A call without its tensors: inputs and states, `counts` of them, and parameters."""
+
+    cell: str
+    counts: tuple[int, int]
+    constants: list[float]
+    hidden_size: int
+    kernel_weights: torch.dtype | None
+
+    def groups(self, tensors: Sequence[Tensor]) -> Groups:
+        """Tensors as inputs, states, parameters."""
+        first, second = self.counts[0], sum(self.counts)
+        return list(tensors[:first]), list(tensors[first:second]), list(tensors[second:])
+
+    def arguments(self, tensors: Sequence[Tensor]) -> tuple[Any, ...]:
+        """What an operator is given first."""
+        groups = self.groups(tensors)
+        return (self.cell, *groups, self.constants, self.hidden_size, self.kernel_weights)
+
+    def kernels(self, dtype: torch.dtype) -> Kernels:
+        return cells.kernels(self.cell, dtype, self.kernel_weights)
+
+
+def _read(arguments: Sequence[Any]) -> tuple[_Call, tuple[Tensor, ...], Sequence[Any]]:
+    """A call, its tensors, and the arguments that are an operator's own."""
+    cell, inputs, states, params, constants, hidden_size, kernel_weights, *own = arguments
+    call = _Call(cell, (len(inputs), len(states)), constants, hidden_size, kernel_weights)
+    return call, (*inputs, *states, *params), own
 
 
 def forward(
@@ -42,45 +78,31 @@ def forward(
     params: Sequence[Tensor],
     constants: Sequence[float],
     hidden_size: int,
+    kernel_weights: torch.dtype | None,
     train: bool,
 ) -> tuple[Tensor, ...]:
     """The outputs (T, B, ...) and the last states of a cell. With `train` they have gradients."""
-    given = (cell, list(inputs), list(states), list(params), list(constants), hidden_size, train)
-    return tuple(torch.ops.gatec.forward(*given)[:-1])
+    tensors = list(inputs), list(states), list(params)
+    own = list(constants), hidden_size, kernel_weights, train
+    return tuple(torch.ops.gatec.forward(cell, *tensors, *own)[:-1])
 
 
 # --- On the CPU -----------------------------------------------------------------------------------
 
 
-def _forward_cpu(
-    cell: str,
-    inputs: list[Tensor],
-    states: list[Tensor],
-    params: list[Tensor],
-    constants: list[float],
-    hidden_size: int,
-    train: bool,
-) -> list[Tensor]:
-    kernels, extent, dense = _call(cell, inputs, states, params, hidden_size)
+def _forward_cpu(*arguments: Any) -> list[Tensor]:
+    call, tensors, (train,) = _read(arguments)
+    kernels, extent, dense = _dense(call, tensors)
     # Zeros: the parts that are not written would else differ from call to call.
     workspace = torch.zeros(kernels.room(extent, train), dtype=torch.uint8)
-    results, _ = kernels.forward(extent, *dense, constants, train, workspace)
-    outputs = results[0].unflatten(0, (extent.steps, extent.batch))
+    results, _ = kernels.forward(extent, *dense, call.constants, train, workspace)
+    outputs = results[0].view(extent.steps, extent.batch, *results[0].shape[1:])
     return [outputs, *results[1:], workspace if train else workspace.new_empty(0)]
 
 
-def _backward_cpu(
-    cell: str,
-    inputs: list[Tensor],
-    states: list[Tensor],
-    params: list[Tensor],
-    constants: list[float],
-    hidden_size: int,
-    grads: list[Tensor],
-    workspace: Tensor,
-    wanted: list[bool],
-) -> list[Tensor]:
-    kernels, extent, dense = _call(cell, inputs, states, params, hidden_size)
+def _backward_cpu(*arguments: Any) -> list[Tensor]:
+    call, tensors, (grads, workspace, wanted) = _read(arguments)
+    kernels, extent, dense = _dense(call, tensors)
     rows, *last = (grad.contiguous() for grad in grads)
     rows = rows.flatten(0, 1)
     for grad, shape in zip((rows, *last), extent.results, strict=True):
@@ -88,33 +110,30 @@ def _backward_cpu(
             raise ValueError(f"a gradient must be {shape}, got {tuple(grad.shape)}")
     if workspace.numel() != kernels.room(extent, True):
         raise ValueError("the workspace is not that of a call of forward with `train`")
-    made = kernels.backward(extent, (rows, *last), *dense, constants, workspace.clone(), wanted)
+    # A copy: kernels write to the parts that forward does not keep.
+    given = (rows, *last), *dense, call.constants, workspace.clone(), wanted
+    made = kernels.backward(extent, *given)
     return [
         grad.view(tensor.shape)
-        for grad, tensor in zip(made, (*inputs, *states, *params), strict=True)
+        for grad, tensor in zip(made, tensors, strict=True)
         if grad is not None
     ]
 
 
-def _call(
-    cell: str,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
-    params: Sequence[Tensor],
-    hidden_size: int,
-) -> tuple[Any, Any, tuple[list[Tensor], list[Tensor], list[Tensor]]]:
+def _dense(call: _Call, tensors: Sequence[Tensor]) -> tuple[Kernels, Any, Groups]:
     """The kernels, the sizes, and the tensors as the kernels take them. Raises ValueError."""
+    inputs, states, params = call.groups(tensors)
     dtype = inputs[0].dtype
-    for tensor in (*inputs, *states, *params):
+    for tensor in tensors:
         if tensor.dtype != dtype or tensor.device.type != "cpu":
             raise ValueError(f"all tensors must be {dtype} on the CPU, got one of {tensor.dtype}")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"there are no kernels for {dtype}")
-    kernels = cells.kernels(cell, dtype)
+    kernels = call.kernels(dtype)
     steps, batch = _lead(inputs)
     rows = [tensor.contiguous().flatten(0, 1) for tensor in inputs]
     dense = [tensor.contiguous() for tensor in states], [tensor.contiguous() for tensor in params]
-    extent = kernels.extent(steps, batch, rows, *dense, hidden_size)
+    extent = kernels.extent(steps, batch, rows, *dense, call.hidden_size)
     return kernels, extent, (rows, *dense)
 
 
@@ -131,22 +150,15 @@ def _lead(inputs: Sequence[Tensor]) -> tuple[int, int]:
 # --- Fake tensors ---------------------------------------------------------------------------------
 
 
-def _forward_fake(
-    cell: str,
-    inputs: list[Tensor],
-    states: list[Tensor],
-    params: list[Tensor],
-    constants: list[float],
-    hidden_size: int,
-    train: bool,
-) -> list[Tensor]:
-    extent = _fake_extent(cell, inputs, states, params, hidden_size)
-    like, (rows, *last) = inputs[0], extent.results
+def _forward_fake(*arguments: Any) -> list[Tensor]:
+    call, tensors, (train,) = _read(arguments)
+    extent = _fake_extent(call, tensors)
+    like, (rows, *last) = tensors[0], extent.results
     outputs = like.new_empty((extent.steps, extent.batch, *rows[1:]))
     room = 0
     sizes = (extent.steps, extent.batch, *extent.sizes.values())
     if train and all(isinstance(size, int) for size in sizes):
-        kernels = cells.kernels(cell, like.dtype)
+        kernels = call.kernels(like.dtype)
         room = kernels.room(kernels.measured(extent), True)
     elif train:  # known once the library has measured it
         room = torch.library.get_ctx().new_dynamic_size()  # type: ignore[assignment]
@@ -154,77 +166,41 @@ def _forward_fake(
     return [outputs, *(like.new_empty(shape) for shape in last), workspace]
 
 
-def _backward_fake(
-    cell: str,
-    inputs: list[Tensor],
-    states: list[Tensor],
-    params: list[Tensor],
-    constants: list[float],
-    hidden_size: int,
-    grads: list[Tensor],
-    workspace: Tensor,
-    wanted: list[bool],
-) -> list[Tensor]:
-    tensors = (*inputs, *states, *params)
+def _backward_fake(*arguments: Any) -> list[Tensor]:
+    _, tensors, (_, _, wanted) = _read(arguments)
     return [t.new_empty(t.shape) for t, want in zip(tensors, wanted, strict=True) if want]
 
 
-def _fake_extent(
-    cell: str,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
-    params: Sequence[Tensor],
-    hidden_size: int,
-) -> Extent:
+def _fake_extent(call: _Call, tensors: Sequence[Tensor]) -> Extent:
+    inputs, states, params = call.groups(tensors)
     steps, batch = _lead(inputs)
     rows = [tensor.new_empty((steps * batch, *tensor.shape[2:])) for tensor in inputs]
-    layout = Layout(cells.program(cell).plan)
-    return layout.extent(steps, batch, rows, states, params, hidden_size)
+    layout = Layout(cells.program(call.cell).plan)
+    return layout.extent(steps, batch, rows, states, params, call.hidden_size)
 
 
 # --- Derivatives ----------------------------------------------------------------------------------
 
 
-def _forward_autograd(
-    cell: str,
-    inputs: list[Tensor],
-    states: list[Tensor],
-    params: list[Tensor],
-    constants: list[float],
-    hidden_size: int,
-    train: bool,
-) -> list[Tensor]:
-    tensors = (*inputs, *states, *params)
+def _forward_autograd(*arguments: Any) -> list[Tensor]:
+    call, tensors, (train,) = _read(arguments)
     _refuse_tangents("forward", tensors)
-    counts = (len(inputs), len(states))
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         _refuse_transforms("forward")
-        return list(_Forward.apply(cell, constants, hidden_size, train, counts, *tensors))  # type: ignore[no-untyped-call]
+        return list(_Forward.apply(call, train, *tensors))  # type: ignore[no-untyped-call]
     with torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.gatec.forward(cell, inputs, states, params, constants, hidden_size, train)  # type: ignore[no-any-return]
+        return torch.ops.gatec.forward(*arguments)  # type: ignore[no-any-return]
 
 
-def _backward_autograd(
-    cell: str,
-    inputs: list[Tensor],
-    states: list[Tensor],
-    params: list[Tensor],
-    constants: list[float],
-    hidden_size: int,
-    grads: list[Tensor],
-    workspace: Tensor,
-    wanted: list[bool],
-) -> list[Tensor]:
-    tensors = (*inputs, *states, *params, *grads)
-    _refuse_tangents("backward", tensors)
-    given = (cell, constants, hidden_size, workspace, wanted, (len(inputs), len(states)))
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+def _backward_autograd(*arguments: Any) -> list[Tensor]:
+    call, tensors, (grads, workspace, wanted) = _read(arguments)
+    given = (*tensors, *grads)
+    _refuse_tangents("backward", given)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
         _refuse_transforms("backward")
-        return list(_Backward.apply(*given, len(params), *tensors))  # type: ignore[no-untyped-call]
+        return list(_Backward.apply(call, workspace, wanted, len(tensors), *given))  # type: ignore[no-untyped-call]
     with torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.gatec.backward(  # type: ignore[no-any-return]
-            cell, inputs, states, params, constants, hidden_size, grads, workspace, wanted
-        )
+        return torch.ops.gatec.backward(*arguments)  # type: ignore[no-any-return]
 
 
 def _refuse_tangents(name: str, tensors: Iterable[Tensor]) -> None:
@@ -240,19 +216,10 @@ def _refuse_transforms(name: str) -> None:
 
 class _Forward(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        cell: str,
-        constants: list[float],
-        hidden_size: int,
-        train: bool,
-        counts: tuple[int, int],
-        *tensors: Tensor,
-    ) -> tuple[Tensor, ...]:
-        groups = _groups(counts, tensors)
+    def forward(ctx: Any, call: _Call, train: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
         with torch._C._AutoDispatchBelowAutograd():
-            made = torch.ops.gatec.forward(cell, *groups, constants, hidden_size, train)
-        ctx.given = (cell, constants, hidden_size, train, counts)
+            made = torch.ops.gatec.forward(*call.arguments(tensors), train)
+        ctx.given = call, train
         ctx.set_materialize_grads(False)  # of the workspace, most of all
         ctx.mark_non_differentiable(made[-1])
         ctx.save_for_backward(made[-1], *tensors)
@@ -260,28 +227,24 @@ class _Forward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        cell, constants, hidden_size, train, counts = ctx.given
+        call, train = ctx.given
         if not train:
             raise RuntimeError(
                 "gatec::forward was traced without gradients, and kept nothing for them; "
                 "trace it with gradients enabled and parameters that require them"
             )
         workspace, *tensors = ctx.saved_tensors
-        wanted = list(ctx.needs_input_grad[5:])
-        inputs, states, params = _groups(counts, tensors)
-        extent = _fake_extent(cell, inputs, states, params, hidden_size)
+        wanted = list(ctx.needs_input_grad[2:])
+        extent = _fake_extent(call, tensors)
         rows, *last = extent.results
         shapes = [(extent.steps, extent.batch, *rows[1:]), *last]
         full = [
-            inputs[0].new_zeros(shape) if grad is None else grad
+            tensors[0].new_zeros(shape) if grad is None else grad
             for grad, shape in zip(grads[:-1], shapes, strict=True)
         ]
-        found = iter(
-            torch.ops.gatec.backward(
-                cell, inputs, states, params, constants, hidden_size, full, workspace, wanted
-            )
-        )
-        return (*[None] * 5, *(next(found) if want else None for want in wanted))
+        made = torch.ops.gatec.backward(*call.arguments(tensors), full, workspace, wanted)
+        found = iter(made)
+        return (None, None, *(next(found) if want else None for want in wanted))
 
 
 class _Backward(torch.autograd.Function):
@@ -289,35 +252,18 @@ class _Backward(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        cell: str,
-        constants: list[float],
-        hidden_size: int,
-        workspace: Tensor,
-        wanted: list[bool],
-        counts: tuple[int, int],
-        params: int,
-        *tensors: Tensor,
+        ctx: Any, call: _Call, workspace: Tensor, wanted: list[bool], count: int, *given: Tensor
     ) -> tuple[Tensor, ...]:
-        count = sum(counts) + params
-        groups = _groups(counts, tensors[:count])
+        """`given` are the tensors of the call, `count` of them, and the gradients."""
+        arguments = call.arguments(given[:count])
         with torch._C._AutoDispatchBelowAutograd():
-            made = torch.ops.gatec.backward(
-                cell, *groups, constants, hidden_size, list(tensors[count:]), workspace, wanted
+            return tuple(
+                torch.ops.gatec.backward(*arguments, list(given[count:]), workspace, wanted)
             )
-        return tuple(made)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         raise NotImplementedError(f"gatec::backward has no derivatives of its own; {_INSTEAD}")
-
-
-def _groups(
-    counts: tuple[int, int], tensors: Sequence[Tensor]
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Tensors as inputs, states, parameters."""
-    first, second = counts[0], sum(counts)
-    return list(tensors[:first]), list(tensors[first:second]), list(tensors[second:])
 
 
 _library.impl("forward", _forward_cpu, "CPU")

@@ -48,6 +48,8 @@ class LSTM(nn.Module):
         checkpoint: steps between the states that kernels keep in training, where
             the rest is computed again; "auto": as many as free memory, or
             `checkpoint_budget` bytes, allow
+        kernel_weights: torch.bfloat16: kernels multiply with weights rounded to it,
+            for speed
 
     The parameters of the first layer have the names of the equations:
         W_f, W_u, W_c, W_o: (hidden_size, hidden_size + input_size)
@@ -92,6 +94,7 @@ output a
         dtype: torch.dtype | None = None,
         *,
         checkpoint: int | str | None = None,
+        kernel_weights: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.input_size = input_size
@@ -102,7 +105,8 @@ output a
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.checkpoint = checkpoint
-        self._check_arguments(dropout)
+        self.kernel_weights = kernel_weights
+        self._check_arguments(dropout, dtype or torch.get_default_dtype())
         self._make_parameters(device, dtype)
         self.reset_parameters()
 
@@ -372,7 +376,7 @@ output a
 
     # --- What does not fit is refused, in the words of torch.nn.LSTM ---
 
-    def _check_arguments(self, dropout: float) -> None:
+    def _check_arguments(self, dropout: float, dtype: torch.dtype) -> None:
         sizes = {
             "input_size": self.input_size,
             "hidden_size": self.hidden_size,
@@ -398,6 +402,12 @@ output a
         if steps not in (None, "auto") and (type(steps) is not int or steps < 1):
             raise ValueError(
                 f'checkpoint must be a number of steps, "auto" or None, got {steps!r}'
+            )
+        kind = self.kernel_weights
+        if kind is not None and (kind, dtype) != (torch.bfloat16, torch.float32):
+            raise ValueError(
+                "kernel_weights must be None, or torch.bfloat16 where parameters are "
+                f"torch.float32; got {kind!r} where they are {dtype}"
             )
         if dropout > 0 and self.num_layers == 1:
             warnings.warn(
@@ -458,6 +468,7 @@ output a
             "dropout": 0.0,
             "bidirectional": False,
             "checkpoint": None,
+            "kernel_weights": None,
         }
         shown = [str(self.input_size), str(self.hidden_size)]
         for name, value in usual.items():

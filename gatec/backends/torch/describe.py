@@ -27,6 +27,7 @@ def constructor(plan: Cell) -> list[str]:
         "device, dtype": "of the parameters",
         "checkpoint": "steps between the states that kernels keep in training, where the rest is "
         'computed again; "auto": as many as free memory, or `checkpoint_budget` bytes, allow',
+        "kernel_weights": "torch.bfloat16: kernels multiply with weights rounded to it, for speed",
     }
     for size in plan.sizes:
         made[size.name] = "a size" + (", by default hidden_size" if size.default is None else "")
