@@ -7,6 +7,8 @@ import copy
 import io
 import math
 import pickle
+import platform
+import subprocess
 
 import pytest
 import torch
@@ -14,6 +16,9 @@ from harness import compiled_text
 from native_cells import program
 from runtime_calls import gradients, module, module_of, needs_compilers, on, values_of
 
+from gatec import backends
+from gatec.native import FLAGS
+from gatec.runtime import build, cells
 from gatec.runtime.layer import NATIVE
 
 __all__ = ["on"]  # a fixture
@@ -79,6 +84,31 @@ def test_outputs_and_gradients(name, sizes, steps, batch, monkeypatch):
     assert_near(got, eager(monkeypatch, rounded(made), *given))
     exact = eager(monkeypatch, made, *given)
     assert (got[0] - exact[0]).abs().max() > 1e-4  # that weights are rounded shows
+
+
+@pytest.mark.parametrize("name", ["gru_v3", "sru"])
+def test_vectors_of_any_machine(name, monkeypatch):
+    """Without what this processor has beyond others."""
+    monkeypatch.setattr(
+        build, "_flags", lambda compiler: [flag for flag in FLAGS if flag != "-march=native"]
+    )
+    cells.forget()
+    made, *given = drawn(name, (33, 70), 5, 3)
+    got = gradients(made, *given)
+    assert made.path == NATIVE
+    assert_near(got, eager(monkeypatch, rounded(made), *given))
+
+
+@pytest.mark.parametrize("machine", ["x86-64", "x86-64-v3", "x86-64-v4"])
+def test_no_warnings(machine, tmp_path):
+    for name, text in backends.load("c").generate(program("gru_v3"), "cell").items():
+        (tmp_path / name).write_text(text)
+    command = ["gcc", "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1"]
+    command += [f"-march={machine}", "-DGATEC_BFLOAT16", "-c", "cell.c", "-o", "cell.o"]
+    if platform.machine() != "x86_64":
+        pytest.skip("for another processor")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_layers_directions_packed_sequences_and_segments(monkeypatch):
