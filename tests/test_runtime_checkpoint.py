@@ -4,7 +4,8 @@ import pytest
 import torch
 from runtime_calls import call, draw, module, needs_compilers, on  # noqa: F401 (a fixture)
 
-from gatec.runtime import checkpoints
+from gatec.runtime import segments
+from gatec.runtime.kernels import Kernels
 from gatec.runtime.layer import NATIVE
 
 pytestmark = needs_compilers
@@ -56,22 +57,28 @@ def test_second_derivatives():
 
 def test_a_budget_in_bytes_says_how_long_segments_are():
     made, inputs, states = draw("lstm", steps=2000, batch=8, dtype=torch.float32)
-    made.checkpoint, found = "auto", []
-    original = checkpoints.Checkpointed.forward
+    made.checkpoint, found, measured = "auto", [], []
+    forward, room = segments.forward, Kernels.room
 
-    class Seen(checkpoints.Checkpointed):
-        @staticmethod
-        def forward(ctx, given, every, *tensors):
-            found.append(every)
-            return original(ctx, given, every, *tensors)
+    def seen(*given):
+        found.append(given[-1])
+        return forward(*given)
+
+    def measuring(kernels, extent, train):
+        measured.append(extent.steps)
+        return room(kernels, extent, train)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "Checkpointed", Seen)
+        patch.setattr(segments, "forward", seen)
         for budget in (1 << 40, 2_000_000, 500_000):
             made.checkpoint_budget = budget
             gradients(made, inputs, states)
-    assert len(found) == 2  # what fits is kept whole
-    assert found[0] > found[1]
+        assert len(found) == 2  # what fits is kept whole
+        assert found[0] > found[1]
+        patch.setattr(Kernels, "room", measuring)
+        gradients(made, inputs, states)
+    assert found[2] == found[1]
+    assert set(measured) <= {found[1], 2000 % found[1]}  # it is known how long segments may be
 
 
 @pytest.mark.parametrize("wrong", [0, -3, "often", 2.5, True])

@@ -6,7 +6,8 @@
     kernels      the compiled functions of a cell, called with tensors
     cells        the kernels of a cell, by the text that its module carries
     segments     a long sequence in parts, of which states alone are kept
-    function     an eager call, with its derivatives (`calls`); `checkpoints` is one in segments
+    checkpoints  how long segments are
+    function     an eager call, with its derivatives (`calls`)
     packed       sequences of several lengths
     operators    what compiled and exported modules call
     layer        which path a call takes

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatec.runtime import segments
 from gatec.runtime.kernels import Kernels
 
 Result = tuple[Tensor, tuple[Tensor, ...]]
@@ -16,15 +17,41 @@ Result = tuple[Tensor, tuple[Tensor, ...]]
 
 @dataclass(frozen=True)
 class Call:
-    """A call of the kernels. `eager` is the eager path on inputs, states and parameters."""
+    """A call of the kernels, for the whole sequence or for segments of `every` steps.
+
+    `eager` is the eager path on inputs, states and parameters.
+    """
 
     kernels: Kernels
     extent: Any
     constants: tuple[float, ...]
     ends: tuple[int, int]  # of the inputs and of the states among the tensors
     eager: Callable[..., Result]
+    every: int | None = None
 
-    def parts(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    def forward(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], Sequence[Tensor]]:
+        """The outputs and the last states; what `backward` wants to be kept."""
+        given = self.extent, *self._parts(tensors), self.constants
+        if self.every is not None:
+            return segments.forward(self.kernels, *given, self.every)
+        results, workspace = self.kernels.forward(*given, True)
+        return results, [workspace]
+
+    def backward(
+        self,
+        grads: Sequence[Tensor | None],
+        tensors: Sequence[Tensor],
+        kept: Sequence[Tensor],
+        wanted: Sequence[bool],
+    ) -> list[Tensor | None]:
+        """The gradients by the tensors that are wanted, None for others."""
+        dense = [None if grad is None else grad.contiguous() for grad in grads]
+        given = self.extent, dense, *self._parts(tensors), self.constants
+        if self.every is not None:
+            return segments.backward(self.kernels, *given, kept, self.every, wanted)
+        return self.kernels.backward(*given, kept[0], wanted)
+
+    def _parts(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Tensors as inputs, states, parameters, as the kernels take them."""
         first, second = self.ends
         dense = [tensor.contiguous() for tensor in tensors]

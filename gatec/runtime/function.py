@@ -36,12 +36,9 @@ def run_rows(
                 list(given[second:]), tuple(given[first:second]), steps, False, *given[:first]
             )
 
-        call = Call(kernels, extent, module._constants, (first, second), eager)
         every = checkpoints.steps_of(module, kernels, extent)
-        if every is None:
-            output, *last = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
-        else:
-            output, *last = checkpoints.Checkpointed.apply(call, every, *tensors)  # type: ignore[no-untyped-call]
+        call = Call(kernels, extent, module._constants, (first, second), eager, every)
+        output, *last = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
     else:
         (output, *last), _ = kernels.forward(
             extent,
@@ -66,27 +63,17 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
-        results, workspace = call.kernels.forward(
-            call.extent, *call.parts(tensors), call.constants, True
-        )
+        results, kept = call.forward(tensors)
         ctx.call = call
         ctx.set_materialize_grads(False)  # the kernels take absent gradients for zeros
-        ctx.save_for_backward(workspace, *tensors)
+        ctx.save_for_backward(*tensors, *kept)
         return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         call, wanted = ctx.call, ctx.needs_input_grad[1:]
-        workspace, *tensors = ctx.saved_tensors
+        tensors, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
         # Somebody wants derivatives of these, or asks for many gradients at once.
         if torch.is_grad_enabled() or not all(map(is_plain, grads)):
             return (None, *again(call, tensors, grads, wanted))
-        made = call.kernels.backward(
-            call.extent,
-            [None if grad is None else grad.contiguous() for grad in grads],
-            *call.parts(tensors),
-            call.constants,
-            workspace,
-            wanted,
-        )
-        return (None, *made)
+        return (None, *call.backward(grads, tensors, kept, wanted))

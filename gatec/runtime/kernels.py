@@ -50,7 +50,7 @@ class Kernels:
         self.dtype = dtype
         self._size_names = Interface(program).size_names
         self._has_constants = bool(program.plan.constants)
-        self._extents: dict[Any, _Measured] = {}
+        self._extents: dict[Any, Measured] = {}
         if path is None:
             files = backends.load("c").generate(program, "cell")
             path = build.library(files, DTYPES[dtype], *WEIGHTS[weights])
@@ -76,7 +76,7 @@ class Kernels:
         states: Sequence[Tensor],
         params: Sequence[Tensor],
         hidden_size: int,
-    ) -> _Measured:
+    ) -> Measured:
         """The sizes of a call, by the shapes of what it is given. Raises ValueError.
 
         A shape that does not fit is refused: kernels would read beyond what a tensor holds.
@@ -92,17 +92,17 @@ class Kernels:
         found = self._extents.get(key)
         if found is None:
             made = self.layout.extent(steps, batch, inputs, states, params, hidden_size)
-            found = _Measured(made)
+            found = Measured(made)
             if len(self._extents) >= _REMEMBERED:
                 self._extents.clear()
             self._extents[key] = found
         return found
 
-    def measured(self, extent: Extent) -> _Measured:
+    def measured(self, extent: Extent) -> Measured:
         """An extent for `room`."""
-        return _Measured(extent)
+        return Measured(extent)
 
-    def room(self, extent: _Measured, train: bool) -> int:
+    def room(self, extent: Measured, train: bool) -> int:
         """The bytes of workspace of a call. Raises ValueError."""
         if extent.room[train] is None:
             room = self._measure(self._sizes(extent, 1), train)
@@ -115,7 +115,7 @@ class Kernels:
 
     def forward(
         self,
-        extent: _Measured,
+        extent: Measured,
         inputs: Sequence[Tensor],
         states: Sequence[Tensor],
         params: Sequence[Tensor],
@@ -141,7 +141,7 @@ class Kernels:
 
     def backward(
         self,
-        extent: _Measured,
+        extent: Measured,
         grads: Sequence[Tensor | None],
         inputs: Sequence[Tensor],
         states: Sequence[Tensor],
@@ -178,7 +178,7 @@ class Kernels:
 
     def _shared(
         self,
-        extent: _Measured,
+        extent: Measured,
         inputs: Sequence[Tensor],
         states: Sequence[Tensor],
         params: Sequence[Tensor],
@@ -199,7 +199,7 @@ class Kernels:
             workspace.numel(),
         ]
 
-    def _sizes(self, extent: _Measured, threads: int) -> ctypes.Array[Any]:
+    def _sizes(self, extent: Measured, threads: int) -> ctypes.Array[Any]:
         found = extent.numbers.get(threads)
         if found is None:
             own = [extent.sizes[name] for name in self._size_names]
@@ -208,13 +208,14 @@ class Kernels:
         return found
 
 
-class _Measured(Extent):
+class Measured(Extent):
     """An extent, with what the library says of it and takes for it."""
 
     def __init__(self, extent: Extent) -> None:
         super().__init__(extent.steps, extent.batch, extent.sizes, extent.results)
         self.room: list[int | None] = [None, None]  # bytes, without and with what backward reads
         self.numbers: dict[int, ctypes.Array[Any]] = {}  # the structure, by the number of threads
+        self.segments: dict[int, int] = {}  # bytes that training in segments keeps, by their steps
 
 
 def _function(library: ctypes.CDLL, name: str, pointers: int, *others: Any) -> Any:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gatec.backends.c import CHUNK_ROWS
 from gatec.runtime import memory
-from gatec.runtime.kernels import Kernels
+from gatec.runtime.kernels import Kernels, Measured
 from gatec.runtime.shapes import Extent
 
 _GROWTH = 1.25  # from one number of segments that is tried to the next
@@ -37,25 +37,32 @@ def steps_of(every: int, batch: int) -> int:
     return -(-every // chunk) * chunk
 
 
-def within(kernels: Kernels, extent: Extent, budget: int) -> int:
+def within(kernels: Kernels, extent: Measured, budget: int) -> int:
     """The longest segments for which training keeps at most `budget` bytes.
 
     All steps where they fit at once; where nothing fits, the segments that keep the least.
     """
-    found = {extent.steps: _kept(kernels, extent, extent.steps)}
-    count, steps = 1, extent.steps
-    while found[steps] > budget and steps > steps_of(1, extent.batch):
+    count, steps, shortest = 1, extent.steps, steps_of(1, extent.batch)
+    tried = [steps]
+    while _kept(kernels, extent, steps) > budget and steps > shortest:
         count = max(count + 1, int(count * _GROWTH))
         steps = steps_of(-(-extent.steps // count), extent.batch)
-        found[steps] = _kept(kernels, extent, steps)
-    if found[steps] > budget:
-        steps = min(found, key=lambda tried: found[tried])
+        tried.append(steps)
+    if _kept(kernels, extent, steps) > budget:
+        steps = min(tried, key=lambda steps: _kept(kernels, extent, steps))
     return max(steps, 1)
 
 
-def _kept(kernels: Kernels, extent: Extent, steps: int) -> int:
-    """The bytes that segments of so many steps take: one at work, and the states between them."""
-    steps = min(steps, extent.steps)
+def _kept(kernels: Kernels, extent: Measured, steps: int) -> int:
+    """The bytes that segments of so many steps take, which are measured once for each shape."""
+    found = extent.segments.get(steps)
+    if found is None:
+        found = extent.segments[steps] = _measured(kernels, extent, min(steps, extent.steps))
+    return found
+
+
+def _measured(kernels: Kernels, extent: Extent, steps: int) -> int:
+    """The bytes of one segment at work, and of the states between segments."""
     made = Extent(steps, extent.batch, extent.sizes, extent.results)
     room = kernels.room(kernels.measured(made), True)
     if steps == extent.steps:
