@@ -13,6 +13,9 @@
  * C11 with the vectors of GCC and Clang, and POSIX threads. To be fast:
  *
  *     cc -O3 -march=native -ffp-contract=fast -fno-math-errno -fno-trapping-math -pthread
+ *
+ * With GATEC_BFLOAT16, the weights of products are rounded to bfloat16 once a call, half as much to
+ * read in every step. All else, and every sum, is float.
  */
 #include "lstm.h"
 
@@ -430,6 +433,19 @@ enum {
 typedef real gatec_vector
     __attribute__((vector_size(GATEC_BYTES), aligned(sizeof(real)), may_alias));
 
+/*
+ * A row of a panel of weights takes GATEC_ROW numbers of memory. With GATEC_BFLOAT16 it is made of
+ * words, each with the upper halves of two floats: that of a vector below that of the next vector.
+ */
+#ifdef GATEC_BFLOAT16
+enum { GATEC_ROW = GATEC_WIDTH / 2 };
+typedef uint32_t gatec_pairs
+    __attribute__((vector_size(GATEC_BYTES), aligned(sizeof(uint32_t)), may_alias));
+_Static_assert(_Generic((real)0, float: 1, default: 0), "GATEC_BFLOAT16 is for floats");
+#else
+enum { GATEC_ROW = GATEC_WIDTH };
+#endif
+
 /* Tiles are large once they are unrolled: there is one copy of them for all strides. */
 #if defined __clang__
 #define GATEC_UNROLL _Pragma("unroll")
@@ -439,14 +455,28 @@ typedef real gatec_vector
 #define GATEC_ONCE __attribute__((noinline, noclone))
 #endif
 
+/* A vector of a row of a panel, whose rows are `b_row` numbers apart. */
+static inline __attribute__((always_inline)) gatec_vector gatec_part_of_row(
+    const real *b, size_t vector, const size_t b_row)
+{
+#ifdef GATEC_BFLOAT16
+    if (b_row == GATEC_ROW) {
+        const gatec_pairs pairs = *(const gatec_pairs *)(b + vector / 2 * GATEC_LANES);
+        return vector % 2 ? (gatec_vector)(pairs & 0xffff0000) : (gatec_vector)(pairs << 16);
+    }
+#endif
+    (void)b_row;
+    return *(const gatec_vector *)(b + vector * GATEC_LANES);
+}
+
 /*
- * A tile of `rows` rows, a constant where this is compiled: c = start + a (rows, k) b (k, WIDTH).
+ * A tile: c = start + a (rows, k) b (k, WIDTH). `rows` and `b_row` are constants in compiled code.
  * Where there are few sums, they are in two or four parts: each waits for its last term. The start
  * joins at the end, so that a sum in several parts does not round the more the longer it is.
  */
 static inline __attribute__((always_inline)) void gatec_tile(
     const size_t rows, size_t k, real *c, size_t c_row, const real *start, size_t start_row,
-    const real *a, size_t a_row, size_t a_column, const real *b, size_t b_row)
+    const real *a, size_t a_row, size_t a_column, const real *b, const size_t b_row)
 {
     const size_t sums = rows * GATEC_VECTORS, ways = sums <= 2 ? 4 : sums <= 4 ? 2 : 1;
     gatec_vector sum[GATEC_HEIGHT * GATEC_VECTORS];
@@ -459,14 +489,14 @@ static inline __attribute__((always_inline)) void gatec_tile(
         for (size_t way = 0; way < ways; way++) {
             if (rows == 1) /* weights are used but once: they come from beyond the first cache */
                 GATEC_UNROLL
-                for (size_t v = 0; v < GATEC_WIDTH; v += 64 / sizeof(real))
+                for (size_t v = 0; v < b_row; v += 64 / sizeof(real))
                     __builtin_prefetch(b + (way + GATEC_AHEAD) * b_row + v);
             GATEC_UNROLL
             for (size_t i = 0; i < rows; i++)
                 GATEC_UNROLL
                 for (size_t v = 0; v < GATEC_VECTORS; v++)
                     sum[way * sums + i * GATEC_VECTORS + v] += a[i * a_row + way * a_column]
-                        * *(const gatec_vector *)(b + way * b_row + v * GATEC_LANES);
+                        * gatec_part_of_row(b + way * b_row, v, b_row);
         }
     for (; p < k; p++, a += a_column, b += b_row)
         GATEC_UNROLL
@@ -474,7 +504,7 @@ static inline __attribute__((always_inline)) void gatec_tile(
             GATEC_UNROLL
             for (size_t v = 0; v < GATEC_VECTORS; v++)
                 sum[i * GATEC_VECTORS + v] +=
-                    a[i * a_row] * *(const gatec_vector *)(b + v * GATEC_LANES);
+                    a[i * a_row] * gatec_part_of_row(b, v, b_row);
     GATEC_UNROLL
     for (size_t i = sums; i < ways * sums; i++)
         sum[i % sums] += sum[i];
@@ -491,24 +521,45 @@ static GATEC_ONCE void gatec_rows(
     size_t rows, size_t k, real *c, size_t c_row, const real *start, size_t start_row,
     const real *a, size_t a_row, size_t a_column, const real *b, size_t b_row)
 {
-    switch (rows) {
+    switch (b_row == GATEC_WIDTH ? rows : GATEC_HEIGHT + rows) {
     case 1:
-        gatec_tile(1, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        gatec_tile(1, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
         break;
     case 2:
-        gatec_tile(2, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        gatec_tile(2, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
         break;
     case 3:
-        gatec_tile(3, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        gatec_tile(3, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
         break;
     case 4:
-        gatec_tile(4, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        gatec_tile(4, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
         break;
     case 5:
-        gatec_tile(5, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+        gatec_tile(5, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
         break;
-    default:
-        gatec_tile(6, k, c, c_row, start, start_row, a, a_row, a_column, b, b_row);
+    case 6:
+        gatec_tile(6, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
+        break;
+#ifdef GATEC_BFLOAT16
+    case GATEC_HEIGHT + 1:
+        gatec_tile(1, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
+        break;
+    case GATEC_HEIGHT + 2:
+        gatec_tile(2, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
+        break;
+    case GATEC_HEIGHT + 3:
+        gatec_tile(3, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
+        break;
+    case GATEC_HEIGHT + 4:
+        gatec_tile(4, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
+        break;
+    case GATEC_HEIGHT + 5:
+        gatec_tile(5, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
+        break;
+    case GATEC_HEIGHT + 6:
+        gatec_tile(6, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
+        break;
+#endif
     }
 }
 
@@ -565,14 +616,51 @@ static void gatec_pack_block(
     }
 }
 
+#ifdef GATEC_BFLOAT16
+/* The upper half of the nearest float that has no lower one, the even of two; of NaN that of NaN. */
+static inline uint32_t gatec_half(real z)
+{
+    uint32_t word;
+    memcpy(&word, &z, sizeof word);
+    return z != z ? word >> 16 | 0x40 : (word + 0x7fff + (word >> 16 & 1)) >> 16;
+}
+
+/* The panels of a block of weights, in halves. */
+static void gatec_pack_weights(
+    const struct gatec_team *team, size_t n, size_t k, real *panels,
+    const real *b, size_t b_row, size_t b_column)
+{
+    const struct gatec_team alone = {0, 1, NULL};
+    const size_t end = gatec_to(team, n, GATEC_UNITS);
+    real part[GATEC_DEPTH * GATEC_WIDTH];
+    for (size_t left = gatec_from(team, n, GATEC_UNITS); left < end; left += GATEC_WIDTH)
+        for (size_t p = 0; p < k; p += GATEC_DEPTH) {
+            const size_t width = end - left < GATEC_WIDTH ? end - left : GATEC_WIDTH;
+            const size_t depth = k - p < GATEC_DEPTH ? k - p : GATEC_DEPTH;
+            real *const panel = panels + left / GATEC_WIDTH * GATEC_ROW * k + p * GATEC_ROW;
+            gatec_pack_block(
+                &alone, width, depth, part, b + p * b_row + left * b_column, b_row, b_column);
+            for (size_t i = 0; i < depth * GATEC_ROW; i += GATEC_LANES)
+                for (size_t j = i; j < i + GATEC_LANES; j++) {
+                    const uint32_t pair =
+                        gatec_half(part[i + j]) | gatec_half(part[i + j + GATEC_LANES]) << 16;
+                    memcpy(panel + j, &pair, sizeof pair);
+                }
+        }
+}
+#else
+#define gatec_pack_weights gatec_pack_block
+#endif
+
 /* The panels of b (k, blocks * n), block by block. */
 static void gatec_pack(
     const struct gatec_team *team, size_t blocks, size_t n, size_t k, real *panels,
     const real *b, size_t b_row, size_t b_column)
 {
+    const size_t room = gatec_padded(n) / GATEC_WIDTH * GATEC_ROW * k;
     for (size_t block = 0; block < blocks; block++)
-        gatec_pack_block(team, n, k, panels + block * gatec_padded(n) * k,
-            b + block * n * b_column, b_row, b_column);
+        gatec_pack_weights(
+            team, n, k, panels + block * room, b + block * n * b_column, b_row, b_column);
     gatec_wait(team);
 }
 
@@ -593,8 +681,8 @@ static void gatec_product_panel(
             rows = (last - i + tiles - 1) / tiles;
             gatec_columns(rows, width, depth, c + i * c_row, c_row,
                 start != NULL ? start + i * start_row : NULL, start_row,
-                a + i * a_row + p * a_column, a_row, a_column, panel + p * GATEC_WIDTH,
-                GATEC_WIDTH);
+                a + i * a_row + p * a_column, a_row, a_column, panel + p * GATEC_ROW,
+                GATEC_ROW);
         }
         start = c, start_row = c_row, p += depth;
     } while (p < k);
@@ -606,9 +694,9 @@ static GATEC_ONCE void gatec_product_row(
     const real *panels)
 {
     static const real zeros[GATEC_WIDTH];
-    for (size_t at = 0; at < count * GATEC_WIDTH; at += GATEC_WIDTH)
+    for (size_t at = 0; at < count * GATEC_WIDTH; at += GATEC_WIDTH, panels += GATEC_ROW * k)
         gatec_tile(1, k, c + at, 0, start != NULL ? start + at : zeros, 0, a, 0, a_column,
-            panels + at * k, GATEC_WIDTH);
+            panels, GATEC_ROW);
 }
 
 /*
@@ -626,15 +714,16 @@ static void gatec_product_part(
         for (size_t block = 0; block < blocks; block++) {
             real *const part = c + block * n;
             const real *const begin = start != NULL ? start + block * n : NULL;
-            const real *const weights = panels + block * gatec_padded(n) * k;
+            const real *const weights =
+                panels + block * gatec_padded(n) / GATEC_WIDTH * GATEC_ROW * k;
             if (single != 0)
                 gatec_product_row(single, k, part + top * blocks * n + left,
                     start != NULL ? begin + top * start_row + left : NULL, a + top * a_row,
-                    a_column, weights + left * k);
+                    a_column, weights + left / GATEC_WIDTH * GATEC_ROW * k);
             for (size_t at = left + single * GATEC_WIDTH; at < end; at += GATEC_WIDTH)
                 gatec_product_panel(top, bottom, end - at < GATEC_WIDTH ? end - at : GATEC_WIDTH,
                     k, part + at, blocks * n, start != NULL ? begin + at : NULL, start_row,
-                    a, a_row, a_column, weights + at * k);
+                    a, a_row, a_column, weights + at / GATEC_WIDTH * GATEC_ROW * k);
         }
     }
 }
