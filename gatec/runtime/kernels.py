@@ -125,10 +125,10 @@ class Kernels:
     ) -> tuple[list[Tensor], Tensor]:
         """The rows of the outputs and the last states; the workspace that backward wants."""
         dtype = self.dtype
-        results = [torch.empty(shape, dtype=dtype) for shape in extent.results]
+        results = [memory.empty(shape, dtype) for shape in extent.results]
         if workspace is None:
             room = self.room(extent, train)
-            workspace = memory.kept(room) if train else memory.scratch(room)
+            workspace = memory.empty((room,), torch.uint8) if train else memory.scratch(room)
         status = self._forward(
             results[0].data_ptr(),
             _pointers(results[1:]),
@@ -157,7 +157,7 @@ class Kernels:
         dtype = self.dtype
         tensors = [*inputs, *states, *params]
         made = [
-            torch.empty(tensor.shape, dtype=dtype) if want else None
+            memory.empty(tensor.shape, dtype) if want else None
             for tensor, want in zip(tensors, wanted, strict=True)
         ]
         first, second = len(inputs), len(inputs) + len(states)

@@ -1,10 +1,11 @@
-"""Memory for workspaces: of inference kept from call to call, of training in large pages."""
+"""Memory for kernels: small workspaces stay from call to call, what is large has large pages."""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
 import threading
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 _SMALL = 1 << 22  # bytes of workspace that a thread keeps
-_LARGE = 1 << 23  # bytes for which large pages are worth asking
+_LARGE = 1 << 22  # bytes for which large pages are worth asking
 
 
 def scratch(room: int) -> Tensor:
@@ -31,15 +32,16 @@ def scratch(room: int) -> Tensor:
 _thread = threading.local()
 
 
-def kept(room: int) -> Tensor:
-    """A workspace that the way back reads; in large pages where the system has them.
+def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A tensor whose values are not set; in large pages where it is large and the system has them.
 
-    What a long sequence keeps is written once: with pages of 4 KiB the system takes up to a tenth
-    of the time of training to hand them out one by one.
+    What a long sequence keeps and gives is written once: with pages of 4 KiB the system takes up
+    to a tenth of the time of training to hand them out one by one.
     """
-    made = torch.empty(room, dtype=torch.uint8)
-    advise = _advise()
-    if advise is not None and room >= _LARGE:
+    made = torch.empty(shape, dtype=dtype)
+    room = made.numel() * made.element_size()
+    advise = _advise() if room >= _LARGE else None
+    if advise is not None:
         page = mmap.PAGESIZE
         start = -(-made.data_ptr() // page) * page
         end = (made.data_ptr() + room) // page * page

@@ -86,7 +86,7 @@ def forward(
     Arguments as `Kernels.forward`. Returns the rows of the outputs and the last states; the states
     before each segment but the first, one after the other.
     """
-    outputs = torch.empty(extent.results[0], dtype=kernels.dtype)
+    outputs = memory.empty(extent.results[0], kernels.dtype)
     between: list[Tensor] = []
     last = list(states)
     for first, end in _segments(extent, every):
@@ -118,7 +118,7 @@ def backward(
     found: list[Tensor | None] = [None] * len(given)
     for place in range(len(inputs)):
         if wanted[place]:
-            found[place] = torch.empty(inputs[place].shape, dtype=kernels.dtype)
+            found[place] = memory.empty(inputs[place].shape, kernels.dtype)
     outputs, *last = grads
     workspace: Tensor | None = None
     for number, (first, end) in reversed(list(enumerate(_segments(extent, every)))):
@@ -128,7 +128,7 @@ def backward(
         part = _part(kernels, extent, end - first, here, before, params)
         room = kernels.room(part, True)
         if workspace is None or workspace.numel() < room:
-            workspace = memory.kept(room)
+            workspace = memory.empty((room,), torch.uint8)
         _, held = kernels.forward(part, here, before, params, constants, True, workspace)
         asked = [*wanted[: len(inputs)]]
         asked += [True] * count if number else wanted[len(inputs) : first_param]
