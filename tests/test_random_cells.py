@@ -57,14 +57,14 @@ def runs(examples):
     )
 
 
-@runs(150)
+@runs(80)
 @given(cells(), sizes_strategy)
 def test_python_backends(cell, numbers):
     agrees(cell, numbers, ["numpy", "torch"])
 
 
 @pytest.mark.parametrize("target", [t for t in backends.targets() if t not in ("numpy", "torch")])
-@runs(12)
+@runs(8)
 @given(cell=cells(), numbers=sizes_strategy)
 def test_native_backends(target, cell, numbers):
     agrees(cell, numbers, [target])
