@@ -282,17 +282,23 @@ struct gatec_member {
     const void *call;
 };
 
+/* A thread's part of a call, in the mode that calls are made in. */
+static void gatec_share(gatec_work *work, const struct gatec_team *team, const void *call)
+{
+    const unsigned long long mode = gatec_flush();
+    work(team, call);
+    gatec_unflush(mode);
+}
+
 static void *gatec_join(void *given)
 {
     const struct gatec_member *const member = (const struct gatec_member *)given;
     struct gatec_team team = member->team;
-    const unsigned long long mode = gatec_flush();
     for (size_t spins = 0; team.parts == 0; spins++) {
         gatec_pause(spins);
         team.parts = atomic_load_explicit(&team.meeting->parts, memory_order_acquire);
     }
-    member->work(&team, member->call);
-    gatec_unflush(mode);
+    gatec_share(member->work, &team, member->call);
     return NULL;
 }
 
@@ -309,9 +315,7 @@ static void gatec_attend(void *given)
     struct gatec_member member = *(const struct gatec_member *)given;
     member.team.part = (size_t)gatec_openmp.number();
     member.team.parts = (size_t)gatec_openmp.count();
-    const unsigned long long mode = gatec_flush();
-    member.work(&member.team, member.call);
-    gatec_unflush(mode);
+    gatec_share(member.work, &member.team, member.call);
 }
 
 /*
@@ -341,10 +345,8 @@ static void gatec_run(size_t threads, gatec_work *work, const void *call)
             break;
     }
     atomic_store_explicit(&meeting.parts, parts, memory_order_release);
-    const struct gatec_member first = {{0, parts, &meeting}, work, call};
-    const unsigned long long mode = gatec_flush();
-    first.work(&first.team, call);
-    gatec_unflush(mode);
+    const struct gatec_team first = {0, parts, &meeting};
+    gatec_share(work, &first, call);
     for (size_t part = 1; part < parts; part++)
         pthread_join(others[part], NULL);
 }

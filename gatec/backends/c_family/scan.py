@@ -10,7 +10,7 @@ Applications", 1990.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gatec.backends.c_family.interface import Interface
@@ -19,6 +19,7 @@ from gatec.backends.c_family.statements import Statement, Target
 from gatec.expr import Concat, Dim, Expr, Ref, Shape
 from gatec.ir import Equation, Phase, Program
 from gatec.passes.common import refs, zeros
+from gatec.passes.tidy import needs
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def _scan(
     if len(shapes) != 1 or any(one.update not in steps for one in carried):
         return None
     (shape,) = shapes
-    run = _needed([one.update for one in carried], steps)
+    needed = needs(steps.values(), [one.update for one in carried])
+    run = [equation for name, equation in steps.items() if name in needed]
     # Arrays for all steps of a chunk would be too much for matrices.
     small = all(equation.value.rank < 2 for equation in steps.values())
     if not small or not all(_is_pointwise(equation, shape) for equation in run):
@@ -117,18 +119,6 @@ def _scan(
         return _Maker(carried, names, run, shape, interface).made()
     except NotAffineError:
         return None
-
-
-def _needed(updates: Iterable[str], steps: Mapping[str, Equation]) -> list[Equation]:
-    """The equations that updates take, in their order."""
-    needed: set[str] = set()
-    stack = list(updates)
-    while stack:
-        name = stack.pop()
-        if name in steps and name not in needed:
-            needed.add(name)
-            stack += [ref.name for ref in refs(steps[name].value, "var")]
-    return [equation for name, equation in steps.items() if name in needed]
 
 
 def _is_pointwise(equation: Equation, shape: Shape) -> bool:
