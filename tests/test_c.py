@@ -187,6 +187,20 @@ def test_threads(name, batch, tmp_path):
     assert_close(runs[1], runs[0], 0)
 
 
+@pytest.mark.parametrize("width", [16, 32, 64])
+def test_vectors_of_any_width(width, tmp_path):
+    """Tiles of all heights, those of AVX-512 as well, in parts where the processor has less."""
+    flags = [f"-DGATEC_BYTES={width}", "-Wno-psabi", "-DGATEC_WORK=1e-9"]
+    cell = native.build(program("lstm"), tmp_path, flags=flags)
+    numbers = sizes_of("lstm", 5, 37)
+    for rows in (1, *range(7, 14), 23, 50, 101):
+        case = case_of("lstm", numbers, 3, rows)
+        wanted = interpreted(program("lstm").source, numbers, case)
+        for cell.threads in (1, 2):
+            got = executed("c", cell, program("lstm"), numbers, case, "float64")
+            assert_close(got, wanted, 1e-12)
+
+
 def run_caller(source, flags, tmp_path):
     binary = tmp_path / "main"
     files = [source, tmp_path / "main.c", "-o", binary, "-lm"]

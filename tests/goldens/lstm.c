@@ -413,20 +413,31 @@ static void gatec_sum_rows(
  * Products are made of tiles: up to GATEC_HEIGHT rows by GATEC_WIDTH columns, whose sums stay in
  * registers. The right operand comes in panels, the columns of a tile beside each other.
  */
+#ifndef GATEC_BYTES /* of a vector */
 #if defined __AVX512F__
-enum { GATEC_BYTES = 64, GATEC_VECTORS = 2 };
+#define GATEC_BYTES 64
 #elif defined __AVX__
-enum { GATEC_BYTES = 32, GATEC_VECTORS = 2 };
-#elif defined __aarch64__
-enum { GATEC_BYTES = 16, GATEC_VECTORS = 4 };
+#define GATEC_BYTES 32
 #else
-enum { GATEC_BYTES = 16, GATEC_VECTORS = 2 };
+#define GATEC_BYTES 16
+#endif
+#endif
+/* There are 32 registers for vectors with AVX-512 and on ARM, else 16. */
+#if GATEC_BYTES == 64
+#define GATEC_HEIGHT 12
+enum { GATEC_VECTORS = 2 };
+#elif defined __aarch64__
+#define GATEC_HEIGHT 6
+enum { GATEC_VECTORS = 4 };
+#else
+#define GATEC_HEIGHT 6
+enum { GATEC_VECTORS = 2 };
 #endif
 enum {
     GATEC_LANES = GATEC_BYTES / sizeof(real),
     GATEC_WIDTH = GATEC_VECTORS * GATEC_LANES,
-    GATEC_HEIGHT = 6,
-    GATEC_TALL = 16 * GATEC_HEIGHT, /* rows whose operands stay in the cache */
+    GATEC_BLOCK = 8 * GATEC_HEIGHT, /* rows whose sums stay in the cache */
+    GATEC_TALL = 96,                /* rows of a left operand, likewise: a multiple of the height */
     GATEC_DEPTH = 256,              /* terms of a sum, likewise */
     GATEC_AHEAD = 16,               /* terms that a single row's weights are asked for early */
     GATEC_UNITS = GATEC_WIDTH > 16 ? GATEC_WIDTH : 16 /* that a thread takes at once */
@@ -448,7 +459,7 @@ _Static_assert(_Generic((real)0, float: 1, default: 0), "GATEC_BFLOAT16 is for f
 enum { GATEC_ROW = GATEC_WIDTH };
 #endif
 
-/* Tiles are large once they are unrolled: there is one copy of them for all strides. */
+/* What is large once it is unrolled has one copy for all strides, which saves a compiler's time. */
 #if defined __clang__
 #define GATEC_UNROLL _Pragma("unroll")
 #define GATEC_ONCE __attribute__((noinline))
@@ -485,6 +496,10 @@ static inline __attribute__((always_inline)) void gatec_tile(
     GATEC_UNROLL
     for (size_t i = 0; i < ways * sums; i++)
         sum[i] = (gatec_vector){0};
+    if (rows > 1) /* where the sums go is written at the end, and asked for now */
+        GATEC_UNROLL
+        for (size_t i = 0; i < rows; i++)
+            __builtin_prefetch(c + i * c_row, 1);
     size_t p = 0;
     for (; p + ways <= k; p += ways, a += ways * a_column, b += ways * b_row)
         GATEC_UNROLL
@@ -518,7 +533,7 @@ static inline __attribute__((always_inline)) void gatec_tile(
                 + *(const gatec_vector *)(start + i * start_row + v * GATEC_LANES);
 }
 
-/* The same for up to GATEC_HEIGHT rows. */
+/* The same for up to six rows or, up to GATEC_HEIGHT, an even number of rows. */
 static GATEC_ONCE void gatec_rows(
     size_t rows, size_t k, real *c, size_t c_row, const real *start, size_t start_row,
     const real *a, size_t a_row, size_t a_column, const real *b, size_t b_row)
@@ -542,6 +557,17 @@ static GATEC_ONCE void gatec_rows(
     case 6:
         gatec_tile(6, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
         break;
+#if GATEC_HEIGHT == 12
+    case 8:
+        gatec_tile(8, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
+        break;
+    case 10:
+        gatec_tile(10, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
+        break;
+    case 12:
+        gatec_tile(12, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_WIDTH);
+        break;
+#endif
 #ifdef GATEC_BFLOAT16
     case GATEC_HEIGHT + 1:
         gatec_tile(1, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
@@ -561,8 +587,29 @@ static GATEC_ONCE void gatec_rows(
     case GATEC_HEIGHT + 6:
         gatec_tile(6, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
         break;
+#if GATEC_HEIGHT == 12
+    case GATEC_HEIGHT + 8:
+        gatec_tile(8, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
+        break;
+    case GATEC_HEIGHT + 10:
+        gatec_tile(10, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
+        break;
+    case GATEC_HEIGHT + 12:
+        gatec_tile(12, k, c, c_row, start, start_row, a, a_row, a_column, b, GATEC_ROW);
+        break;
+#endif
 #endif
     }
+}
+
+/* The height of the next tile where so many rows are left: one of nearly the same heights. */
+static inline size_t gatec_height(size_t left)
+{
+    const size_t tiles = (left + GATEC_HEIGHT - 1) / GATEC_HEIGHT;
+    const size_t rows = (left + tiles - 1) / tiles;
+    if (rows <= 6 || rows % 2 == 0)
+        return rows;
+    return rows < left ? rows + 1 : (rows + 1) / 2;
 }
 
 /* The same for up to GATEC_WIDTH columns; a start that is NULL is 0. */
@@ -593,7 +640,7 @@ static size_t gatec_padded(size_t n)
 }
 
 /* The panels of a block b (k, n), one after the other, filled up with zeros. */
-static void gatec_pack_block(
+static GATEC_ONCE void gatec_pack_block(
     const struct gatec_team *team, size_t n, size_t k, real *panels,
     const real *b, size_t b_row, size_t b_column)
 {
@@ -655,7 +702,7 @@ static void gatec_pack_weights(
 #endif
 
 /* The panels of b (k, blocks * n), block by block. */
-static void gatec_pack(
+static GATEC_ONCE void gatec_pack(
     const struct gatec_team *team, size_t blocks, size_t n, size_t k, real *panels,
     const real *b, size_t b_row, size_t b_column)
 {
@@ -670,7 +717,7 @@ static void gatec_pack(
  * Columns `at` and following, a panel of them, of c = start + a times panels: the rows from `first`
  * to before `last`. A start that is NULL is 0; the rows of c are `c_row` apart.
  */
-static void gatec_product_panel(
+static GATEC_ONCE void gatec_product_panel(
     size_t first, size_t last, size_t width, size_t k, real *c, size_t c_row, const real *start,
     size_t start_row, const real *a, size_t a_row, size_t a_column, const real *panel)
 {
@@ -678,9 +725,7 @@ static void gatec_product_panel(
     do { /* parts of the sum, each of a panel that stays in the cache */
         const size_t depth = k - p < 2 * GATEC_DEPTH ? k - p : GATEC_DEPTH;
         for (size_t i = first, rows; i < last; i += rows) {
-            /* Tiles of nearly the same height. */
-            const size_t tiles = (last - i + GATEC_HEIGHT - 1) / GATEC_HEIGHT;
-            rows = (last - i + tiles - 1) / tiles;
+            rows = gatec_height(last - i);
             gatec_columns(rows, width, depth, c + i * c_row, c_row,
                 start != NULL ? start + i * start_row : NULL, start_row,
                 a + i * a_row + p * a_column, a_row, a_column, panel + p * GATEC_ROW,
@@ -710,8 +755,9 @@ static void gatec_product_part(
     real *c, const real *start, size_t start_row,
     const real *a, size_t a_row, size_t a_column, const real *panels)
 {
-    for (size_t top = first; top < last; top += GATEC_TALL) {
-        const size_t bottom = last - top < GATEC_TALL ? last : top + GATEC_TALL;
+    for (size_t top = first, bottom; top < last; top = bottom) {
+        const size_t blocks_left = (last - top + GATEC_BLOCK - 1) / GATEC_BLOCK;
+        bottom = top + (last - top + blocks_left - 1) / blocks_left;
         const size_t single = bottom - top == 1 ? (end - left) / GATEC_WIDTH : 0;
         for (size_t block = 0; block < blocks; block++) {
             real *const part = c + block * n;
@@ -731,7 +777,7 @@ static void gatec_product_part(
 }
 
 /* c (m, n) = start + a (m, k) times panels (k, n). */
-static void gatec_product_from(
+static GATEC_ONCE void gatec_product_from(
     const struct gatec_team *team, size_t m, size_t n, size_t k, real *c, const real *start,
     size_t start_row, const real *a, size_t a_row, size_t a_column, const real *panels)
 {
@@ -766,7 +812,7 @@ static inline void gatec_step_product(
 }
 
 /* a (m, k) in tiles of GATEC_HEIGHT rows, the rows of a column beside each other. */
-static void gatec_pack_rows(
+static GATEC_ONCE void gatec_pack_rows(
     size_t m, size_t k, real *tiles, const real *a, size_t a_row, size_t a_column)
 {
     const size_t whole = a_row == 1 ? m / GATEC_HEIGHT * GATEC_HEIGHT : 0;
@@ -785,7 +831,7 @@ static void gatec_pack_rows(
  * both are brought into the order of tiles. `panels` is room for GATEC_DEPTH rows of b, which threads
  * bring there together; where it is NULL, each does so again for every GATEC_TALL rows.
  */
-static void gatec_gemm_add(
+static GATEC_ONCE void gatec_gemm_add(
     const struct gatec_team *team, size_t m, size_t n, size_t k, real *restrict c,
     const real *a, size_t a_row, size_t a_column,
     const real *b, size_t b_row, size_t b_column, real *panels)
@@ -809,11 +855,13 @@ static void gatec_gemm_add(
                 if (panels == NULL)
                     gatec_pack_block(&alone, width, depth, right,
                         b + p * b_row + j * b_column, b_row, b_column);
-                for (size_t i = top; i < bottom; i += GATEC_HEIGHT) {
-                    const size_t rows = bottom - i < GATEC_HEIGHT ? bottom - i : GATEC_HEIGHT;
+                for (size_t i = top, rows; i < bottom; i += rows) {
+                    const size_t inside = (i - top) % GATEC_HEIGHT, whole = GATEC_HEIGHT - inside;
+                    rows = gatec_height(bottom - i < whole ? bottom - i : whole);
                     real *const part = c + i * n + j;
                     gatec_columns(rows, width, depth, part, n, part, n,
-                        left + (i - top) * depth, 1, GATEC_HEIGHT, panel, GATEC_WIDTH);
+                        left + (i - top - inside) * depth + inside, 1, GATEC_HEIGHT, panel,
+                        GATEC_WIDTH);
                 }
             }
         }
