@@ -140,15 +140,6 @@ static inline real gatec_exp_series(real z, gatec_word *exponent)
     return gatec_exp_rest((z - high) - low);
 }
 
-static inline real gatec_exp(real z)
-{
-    gatec_word exponent;
-    z = gatec_clamp(z, (real)(GATEC_SINGLE ? -87.3 : -708.3), (real)(GATEC_SINGLE ? 89.0 : 710.0));
-    const real f = gatec_exp_series(z, &exponent);
-    const real half = gatec_power_of_2(exponent - 1);
-    return 2 * (half + half * f);
-}
-
 /* 1 / (1 + exp(-z)), where 2^n is still a number, infinity or 0. */
 static inline real gatec_sigmoid(real z)
 {
@@ -461,7 +452,7 @@ enum { GATEC_ROW = GATEC_WIDTH };
 
 /* What is large once it is unrolled has one copy for all strides, which saves a compiler's time. */
 #if defined __clang__
-#define GATEC_UNROLL _Pragma("unroll")
+#define GATEC_UNROLL _Pragma("clang loop unroll(full)")
 #define GATEC_ONCE __attribute__((noinline))
 #else
 #define GATEC_UNROLL _Pragma("GCC unroll 64")

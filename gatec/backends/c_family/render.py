@@ -46,7 +46,7 @@ _HELPERS = {
     "choice": (),
     "exp": _SERIES,
     "expm1": _SERIES,
-    "sigmoid": ("exp", *_SERIES),
+    "sigmoid": _SERIES,
     "tanh": _SERIES,
     "softplus": ("exp", *_SERIES),
     "log": ("log_parts", *_NUMBERS),
