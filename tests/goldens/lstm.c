@@ -26,6 +26,10 @@
 #include <string.h>
 #include <tgmath.h>
 
+#if defined __FLT_EVAL_METHOD__ && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
+#error "every operation has to round to its type: on 32-bit x86, compile with -msse2 -mfpmath=sse"
+#endif
+
 typedef GATEC_REAL real;
 
 enum { GATEC_ROWS = 256 }; /* rows that are computed at once where there is no state to wait for */
