@@ -261,7 +261,7 @@ def test_text_of_a_spec_stays_a_comment(target, tmp_path):
             assert "\u202e" not in content and "\x00" not in content
             assert "{{ 7 * 7 }}" in content and not re.search(r"\b49\b", content)
             without = re.sub(r"/\*.*?\*/", "", content, flags=re.DOTALL)
-            assert "main" not in without and not re.search("#error", without)
+            assert "main" not in without and '#error "no' not in without
             assert not re.search(r"\\\n", re.sub(r"(?m)^ *#define .*(\n .*)*", "", content))
         command = native.C if target == "c" else [*native.CUDA, "-x", "c++"]
         flags = ["-trigraphs", "-Wcomment", "-fsyntax-only"]
