@@ -128,7 +128,7 @@ class Kernels:
         results = [memory.empty(shape, dtype) for shape in extent.results]
         if workspace is None:
             room = self.room(extent, train)
-            workspace = memory.empty((room,), torch.uint8) if train else memory.scratch(room)
+            workspace = memory.workspace(room) if train else memory.scratch(room)
         status = self._forward(
             results[0].data_ptr(),
             _pointers(results[1:]),

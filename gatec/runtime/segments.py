@@ -128,7 +128,7 @@ def backward(
         part = _part(kernels, extent, end - first, here, before, params)
         room = kernels.room(part, True)
         if workspace is None or workspace.numel() < room:
-            workspace = memory.empty((room,), torch.uint8)
+            workspace = memory.workspace(room)
         _, held = kernels.forward(part, here, before, params, constants, True, workspace)
         asked = [*wanted[: len(inputs)]]
         asked += [True] * count if number else wanted[len(inputs) : first_param]
