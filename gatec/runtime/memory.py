@@ -1,4 +1,4 @@
-"""Memory for kernels: workspaces are lent again from call to call, what is large has large pages."""
+"""Memory for kernels: workspaces are lent again, and what is large has large pages."""
 
 from __future__ import annotations
 
