@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gatec.runtime import cells
+from gatec.runtime import cells, memory
 from gatec.runtime.kernels import Kernels
 from gatec.runtime.shapes import Extent, Layout
 
@@ -93,11 +93,14 @@ def forward(
 def _forward_cpu(*arguments: Any) -> list[Tensor]:
     call, tensors, (train,) = _read(arguments)
     kernels, extent, dense = _dense(call, tensors)
-    # Zeros: the parts that are not written would else differ from call to call.
-    workspace = torch.zeros(kernels.room(extent, train), dtype=torch.uint8)
+    workspace = None
+    if train:  # zeros: the parts that are not written would else differ from call to call
+        workspace = memory.workspace(kernels.room(extent, train)).zero_()
     results, _ = kernels.forward(extent, *dense, call.constants, train, workspace)
     outputs = results[0].view(extent.steps, extent.batch, *results[0].shape[1:])
-    return [outputs, *results[1:], workspace if train else workspace.new_empty(0)]
+    if workspace is None:
+        workspace = torch.empty(0, dtype=torch.uint8)
+    return [outputs, *results[1:], workspace]
 
 
 def _backward_cpu(*arguments: Any) -> list[Tensor]:
@@ -111,8 +114,8 @@ def _backward_cpu(*arguments: Any) -> list[Tensor]:
     if workspace.numel() != kernels.room(extent, True):
         raise ValueError("the workspace is not that of a call of forward with `train`")
     # A copy: kernels write to the parts that forward does not keep.
-    given = (rows, *last), *dense, call.constants, workspace.clone(), wanted
-    made = kernels.backward(extent, *given)
+    own = memory.workspace(workspace.numel()).copy_(workspace)
+    made = kernels.backward(extent, (rows, *last), *dense, call.constants, own, wanted)
     return [
         grad.view(tensor.shape)
         for grad, tensor in zip(made, tensors, strict=True)
