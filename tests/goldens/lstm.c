@@ -190,7 +190,10 @@ struct gatec_team {
     struct gatec_meeting *meeting;
 };
 
-enum { GATEC_MOST_THREADS = 64 };
+enum {
+    GATEC_MOST_THREADS = 64,
+    GATEC_STACK = 1 << 20 /* bytes; calls take up to 256 KiB, more than some systems give */
+};
 
 /*
  * Where threads wait for each other; `parts` is 0 until it is known how many there are. Each counts
@@ -297,6 +300,22 @@ static void *gatec_join(void *given)
     return NULL;
 }
 
+/* Starts a thread with a stack of the system's size, or a larger one. Returns 0 where it runs. */
+static int gatec_start(pthread_t *thread, struct gatec_member *member)
+{
+    pthread_attr_t attributes;
+    size_t stack = 0;
+    int failed = pthread_attr_init(&attributes);
+    if (failed != 0)
+        return failed;
+    pthread_attr_getstacksize(&attributes, &stack);
+    if (stack < GATEC_STACK)
+        pthread_attr_setstacksize(&attributes, GATEC_STACK);
+    failed = pthread_create(thread, &attributes, gatec_join, member);
+    pthread_attr_destroy(&attributes);
+    return failed;
+}
+
 /* An OpenMP runtime whose threads are used, if any. */
 static struct {
     void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
@@ -336,7 +355,7 @@ static void gatec_run(size_t threads, gatec_work *work, const void *call)
     for (; parts < threads && parts < GATEC_MOST_THREADS; parts++) {
         const struct gatec_member member = {{parts, 0, &meeting}, work, call};
         members[parts] = member;
-        if (pthread_create(&others[parts], NULL, gatec_join, &members[parts]) != 0)
+        if (gatec_start(&others[parts], &members[parts]) != 0)
             break;
     }
     atomic_store_explicit(&meeting.parts, parts, memory_order_release);

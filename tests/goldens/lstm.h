@@ -15,7 +15,7 @@
  * allocated, and nothing is kept between calls but in the caller's workspace. What a call writes
  * must not overlap with anything else that it is given; what it reads may. Structures are read
  * during the call only. T and B may be 0, and arrays that are then empty may be NULL. Results are
- * the same in every call with as many threads.
+ * the same in every call with as many threads. A call takes up to 256 KiB of stack.
  *
  * With GATEC_CUDA, all arrays and the workspace are in the memory of the device (the structures
  * are not), and the work is queued on `stream`: nothing waits for it, so arrays have to stay until
