@@ -2,12 +2,14 @@
 
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 
 import native
 import numpy as np
 import pytest
+from harness import compiled_text
 from native_caller import caller
 from native_cells import program
 
@@ -29,18 +31,20 @@ class Platform:
     runs: list[str]
 
 
+HERE = Platform(["gcc", "-march=native"], [])
 PLATFORMS = {
     "clang": Platform(["clang", "-march=native"], []),
     "aarch64": Platform(["aarch64-linux-gnu-gcc", "-static"], ["qemu-aarch64"]),
     "i386": Platform(["gcc", "-m32", "-msse2", "-mfpmath=sse"], []),
     "sse2": Platform(["gcc", "-march=x86-64"], []),
+    "musl": Platform(["musl-gcc", "-static", "-march=native"], []),
 }
 
 
-def numbers(platform, real, folder):
-    """What the program in a folder computes."""
+def numbers(platform, real, folder, *more):
+    """What the program in a folder computes, with more flags or files of C."""
     binary, text = folder / "main", folder / "numbers.txt"
-    sources = [folder / "main.c", folder / "cell.c"]
+    sources = [folder / "main.c", folder / "cell.c", *more]
     flags = [*native.WARNINGS, "-O2", *OPTIMISED, *SHARED, f"-DGATEC_REAL={real}"]
     native.compiled([*platform.compiler, *flags, *sources, "-o", binary, "-lm"])
     done = subprocess.run([*platform.runs, binary, text], capture_output=True, text=True)
@@ -70,15 +74,19 @@ def here(tmp_path_factory):
     def computed(name, real):
         folder = tmp_path_factory.mktemp(name)
         write(name, folder)
-        return numbers(Platform(["gcc", "-march=native"], []), real, folder)
+        return numbers(HERE, real, folder)
 
     return computed
 
 
 def write(name, folder):
-    for file, content in backends.load("c").generate(program(name), "cell").items():
-        (folder / file).write_text(content, encoding="utf-8")
+    written(program(name), folder)
     (folder / "main.c").write_text(caller(name, (3, 7)))
+
+
+def written(made, folder):
+    for file, content in backends.load("c").generate(made, "cell").items():
+        (folder / file).write_text(content, encoding="utf-8")
 
 
 @pytest.mark.parametrize(("name", "real"), [("slstm", "float"), ("mingru", "double")])
@@ -92,6 +100,79 @@ def test_the_same_numbers(platform, name, real, here, tmp_path):
     found = numbers(PLATFORMS[platform], real, tmp_path)
     few = 2e-5 if real == "float" else 1e-13
     np.testing.assert_allclose(found, here(name, real), rtol=few, atol=few)
+
+
+# Its status is 0 where numbers below the smallest normal one count as 0, those that a call is given
+# and those that it computes, by any thread, and where the caller's mode is as it was.
+FADING = r"""
+#include "cell.h"
+#include <fenv.h>
+#include <float.h>
+
+int main(void)
+{
+    const struct gatec_fading_sizes sizes = {1, 12, 5, 3};
+    GATEC_REAL workspace[4096], x[12] = {0}, h[60], u[5], output[60], last[60];
+    volatile GATEC_REAL smallest = sizeof(GATEC_REAL) == sizeof(float) ? FLT_MIN : DBL_MIN;
+    const struct gatec_fading_params params = {u};
+    const struct gatec_fading_inputs inputs = {x};
+    const struct gatec_fading_states initial = {h};
+    const struct gatec_fading_states_out states = {last};
+    int wrong = fesetround(FE_UPWARD);
+    for (size_t i = 0; i < 60; i++) {
+        u[i % 5] = i % 5 < 2 ? 0.5 : 8;
+        h[i] = i % 5 < 2 ? smallest : smallest / 2;
+        output[i] = 1;
+    }
+    wrong |= gatec_fading_workspace_size(&sizes, 0) > sizeof workspace;
+    wrong |= gatec_fading_forward(output, &states, &sizes, &params, &inputs, &initial, workspace,
+        sizeof workspace, 0);
+    for (size_t i = 0; i < 60; i++)
+        wrong |= output[i] != 0;
+    return wrong || smallest / 2 == 0 || fegetround() != FE_UPWARD;
+}
+"""
+
+
+@pytest.mark.parametrize("real", ["float", "double"])
+@pytest.mark.parametrize("platform", [*PLATFORMS, "gcc"])
+def test_numbers_that_are_not_normal_are_0(platform, real, tmp_path):
+    chosen = PLATFORMS.get(platform, HERE)
+    reason = missing(chosen, tmp_path)
+    if reason:
+        pytest.skip(reason)
+    text = "cell Fading\ninput x : scalar\nh_t = u * h_{t-1} + x_t\n"
+    written(compiled_text(text, "fading.gate"), tmp_path)
+    (tmp_path / "main.c").write_text(FADING)
+    flags = ["-std=gnu11", "-O2", "-pthread", *native.WARNINGS, *SHARED, f"-DGATEC_REAL={real}"]
+    files = [tmp_path / "main.c", tmp_path / "cell.c", "-o", tmp_path / "main", "-lm"]
+    native.compiled([*chosen.compiler, *flags, *files])
+    assert subprocess.run([*chosen.runs, tmp_path / "main"]).returncode == 0
+
+
+SMALL = """
+#define _GNU_SOURCE
+#include <pthread.h>
+
+__attribute__((constructor)) static void small(void)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 1 << 17);
+    pthread_setattr_default_np(&attributes);
+}
+"""
+
+
+def test_systems_whose_threads_have_small_stacks(here, tmp_path):
+    """Tiles of any height, and parts of matrices, where threads have 128 KiB unless they ask."""
+    if sys.platform != "linux":
+        pytest.skip("the C library may not know pthread_setattr_default_np")
+    write("lstm", tmp_path)
+    (tmp_path / "small.c").write_text(SMALL)
+    more = ["-DGATEC_BYTES=64", "-Wno-psabi", tmp_path / "small.c"]
+    found = numbers(HERE, "double", tmp_path, *more)
+    np.testing.assert_allclose(found, here("lstm", "double"), rtol=1e-13, atol=1e-13)
 
 
 def test_numbers_wider_than_their_type_are_refused(tmp_path):
