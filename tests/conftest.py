@@ -1,7 +1,10 @@
 """Options and fixtures for all tests."""
 
+import atexit
 import difflib
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,10 @@ os.environ["GATEC_RUNTIME"] = "off"
 # Tests run side by side: each takes one core, where it does not ask for more.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+# What is compiled is kept for all tests of a run, whichever process they are in.
+if "GATEC_TESTS" not in os.environ:
+    os.environ["GATEC_TESTS"] = tempfile.mkdtemp(prefix="gatec-tests-")
+    atexit.register(shutil.rmtree, os.environ["GATEC_TESTS"], ignore_errors=True)
 
 
 def pytest_addoption(parser):

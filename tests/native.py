@@ -7,6 +7,8 @@ array that a call gets lies between guards; what it writes to is full of NaN bef
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -39,6 +41,18 @@ def compiled(command: Sequence[str | Path]) -> None:
     assert not done.stderr, done.stderr[:4000]
 
 
+def library(command: Sequence[str], source: Path) -> Path:
+    """The library of a source, compiled once for all tests and processes that have its like."""
+    texts = [path.read_bytes() for path in sorted(source.parent.glob("cell.*"))]
+    key = hashlib.sha256(repr((command, source.name, texts)).encode()).hexdigest()
+    target = Path(os.environ["GATEC_TESTS"]) / f"{key}.so"
+    if not target.exists():
+        made = target.with_suffix(f".{os.getpid()}")
+        compiled([*command, "-o", made, source, "-lm"])
+        made.replace(target)
+    return target
+
+
 @dataclass
 class Native:
     """The generated files of a program and its libraries, compiled when first asked for."""
@@ -61,11 +75,12 @@ class Native:
     def library(self, dtype: str) -> ctypes.CDLL:
         if dtype not in self.libraries:
             real = {"float32": "float", "float64": "double"}[dtype]
-            target = self.folder / f"cell_{dtype}_{'cuda' if self.cuda else 'c'}.so"
-            command = [*(CUDA if self.cuda else C), "-O1", f"-DGATEC_REAL={real}", *self.flags]
-            source = ["-x", "c++", self.source] if self.cuda else [self.source]
-            compiled([*command, "-fPIC", "-shared", "-pthread", "-o", target, *source, "-lm"])
-            self.libraries[dtype] = ctypes.CDLL(str(target))
+            # Compilers warn of most where they optimise; once is enough.
+            level = "-O0" if dtype == "float64" and not self.cuda else "-O1"
+            command = [*(CUDA if self.cuda else C), level, f"-DGATEC_REAL={real}", *self.flags]
+            language = ["-x", "c++"] if self.cuda else []
+            command += ["-fPIC", "-shared", "-pthread", *language]
+            self.libraries[dtype] = ctypes.CDLL(str(library(command, self.source)))
         return self.libraries[dtype]
 
     def function(self, name: str, dtype: str) -> ctypes._NamedFuncPointer:

@@ -1,8 +1,6 @@
 """Modules of cells and calls of them, for the tests of kernels under generated modules."""
 
-import atexit
-import shutil
-import tempfile
+import os
 from pathlib import Path
 
 import native
@@ -18,8 +16,7 @@ needs_compilers = pytest.mark.skipif(not native.COMPILERS, reason="gcc and g++ a
 SIZES = {"scalar": (1, 7)}
 
 
-FOLDER = Path(tempfile.mkdtemp(prefix="gatec-tests-"))  # private, and one for all tests
-atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+FOLDER = Path(os.environ["GATEC_TESTS"])  # private, and one for all tests
 
 
 @pytest.fixture(autouse=True)
