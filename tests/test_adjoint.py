@@ -310,7 +310,7 @@ def test_cost_is_linear(cell):
         source = cell(count)
         return calls(lambda: backends.load("numpy").generate(program(source), "cell"))
 
-    small, large = cost(40), cost(160)
+    small, large = cost(20), cost(80)
     assert large < 6 * small
 
 

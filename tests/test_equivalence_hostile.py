@@ -8,6 +8,7 @@ import contextlib
 import random
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 
 import pytest
 from smallcells import VECTOR, finished
@@ -27,7 +28,7 @@ from gatec.equivalence.steps import Claim, Proof, Step
 from gatec.expr import Apply, Const, Expr, Ref
 from gatec.ir import Cell, Equation, Initial, State
 
-MUTANTS = 400
+MUTANTS = 300
 E = Ref("state", "extra", VECTOR, 1)
 
 
@@ -66,6 +67,7 @@ def _update(cell: Cell, state: str) -> str:
     return next(s.update for s in cell.states if s.name == state)
 
 
+@cache
 def lies() -> list[tuple[int, Proof, Proof]]:
     """Proofs that cells that differ at equal parameters are one, both normal forms as the goal."""
     found = []

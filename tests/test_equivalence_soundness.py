@@ -1,6 +1,6 @@
 """Hundreds of pairs: what is the same function is proved to be, and nothing else ever is.
 
-`benchmarks/soundness.py` runs 10,000 pairs and 10,000 mutants; 300 of each are run here.
+`benchmarks/soundness.py` runs 10,000 pairs and 10,000 mutants; 200 of each are run here.
 """
 
 from fractions import Fraction
@@ -14,7 +14,7 @@ from gatec.equivalence.prepare import prepared
 from gatec.expr import Ref
 from gatec.ir import Equation, Initial, State
 
-PARTS, SIZE = 4, 75
+PARTS, SIZE = 4, 50
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -42,7 +42,7 @@ def test_no_mutant_is_called_equal_that_is_not(part):
 def test_preparation_keeps_the_function():
     """What is compared computes, from its own initial states, what the cell does from its own."""
     changed = 0
-    for seed in range(200):
+    for seed in range(150):
         _, cell, _ = equal_pair(seed)
         made = prepared(cell)
         changed += {s.name for s in made.states} != {s.name for s in cell.states}
@@ -54,7 +54,7 @@ def test_preparation_keeps_the_function():
         both = np.isfinite(one) & np.isfinite(other)
         assert both[0].all()
         assert np.allclose(one[both], other[both], rtol=1e-6, atol=1e-9), seed
-    assert changed > 50
+    assert changed > 40
 
 
 @pytest.mark.parametrize(

@@ -726,9 +726,9 @@ def test_a_python_file_that_is_none():
      "Args:\n", "```latex\na=b\n```\n", "cell A\n", "\\verb|", "{", "% cell B\n"],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["markdown", "tex", "docstring"])
-def test_half_a_megabyte_of_anything(unit, kind):
-    """Each takes half a second; were anything quadratic, the suite would never end."""
-    text = unit * (490_000 // len(unit))
+def test_a_quarter_of_a_megabyte_of_anything(unit, kind):
+    """Each takes a quarter of a second; were anything quadratic, the suite would never end."""
+    text = unit * (240_000 // len(unit))
     try:
         read_text(text, kind=kind)
     except GatecError as error:
