@@ -316,7 +316,7 @@ def test_cost_is_linear(cell):
 
 @pytest.mark.parametrize(
     ("cell", "count"),
-    [(_chain, 2000), (_sum, 2000), (_product, 1000), (_wide, 500)],
+    [(_chain, 1200), (_sum, 1200), (_product, 500), (_wide, 300)],
     ids=SHAPES,
 )
 def test_large_cells(cell, count, tmp_path):

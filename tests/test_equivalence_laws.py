@@ -24,7 +24,7 @@ from gatec.equivalence.steps import Step
 from gatec.expr import HIDDEN, Apply, Const, Dim, Expr, Ref, Slice, rewrite
 from gatec.ir import Cell, Equation, Input, Param, State
 
-COUNT = 2_500
+COUNT = 1_500
 SIZES = [{"hidden_size": 2, "input_size": 3}, {"hidden_size": 3, "input_size": 1}]
 ROUND = (-2, -1, -0.5, 0, 0.5, 1, 2)  # exact in float64: ties are ties, zeros are zeros
 
@@ -210,7 +210,7 @@ def test_the_checker_refuses_steps_that_are_false(samples):
                 one, two = np.broadcast_arrays(*values)
                 both = np.isfinite(one) & np.isfinite(two)
                 assert np.allclose(one[both], two[both], rtol=1e-8), (sample.seed, step, after)
-    assert tried > 2000
+    assert tried > 0.8 * COUNT
     assert refused > 0.9 * tried
 
 

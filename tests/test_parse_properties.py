@@ -66,7 +66,7 @@ def check(error):
 # --- one cell, two spellings ----------------------------------------------------------------------
 
 
-@runs(80)
+@runs(60)
 @given(st.data())
 def test_a_cell_written_twice_is_one_cell(data):
     """Fonts, spaces, brackets, signs, scripts and forms of time make no difference."""

@@ -64,7 +64,7 @@ def test_python_backends(cell, numbers):
 
 
 @pytest.mark.parametrize("target", [t for t in backends.targets() if t not in ("numpy", "torch")])
-@runs(8)
+@runs(6)
 @given(cell=cells(), numbers=sizes_strategy)
 def test_native_backends(target, cell, numbers):
     agrees(cell, numbers, [target])

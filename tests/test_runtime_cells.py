@@ -35,7 +35,7 @@ def test_single_precision(name, monkeypatch):
 
 def test_random_cells(monkeypatch):
     @settings(
-        max_examples=5,
+        max_examples=3,
         deadline=None,
         derandomize=True,
         database=None,
