@@ -41,6 +41,12 @@ def compiled(command: Sequence[str | Path]) -> None:
     assert not done.stderr, done.stderr[:4000]
 
 
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Generated files, by their names."""
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+
+
 def library(command: Sequence[str], source: Path) -> Path:
     """The library of a source, compiled once for all tests and processes that have its like."""
     texts = [path.read_bytes() for path in sorted(source.parent.glob("cell.*"))]
@@ -111,8 +117,7 @@ def build(
     """
     folder = Path(tempfile.mkdtemp(dir=folder))
     files = backends.load("cuda" if cuda else "c").generate(program, "cell")
-    for name, content in files.items():
-        (folder / name).write_text(content, encoding="utf-8")
+    write(files, folder)
     return Native(program, folder, cuda, tuple(flags))
 
 

@@ -27,8 +27,7 @@ def generated(name, target="c"):
 
 
 def written(name, folder, target="c"):
-    for file, content in generated(name, target).items():
-        (folder / file).write_text(content, encoding="utf-8")
+    native.write(generated(name, target), folder)
     return folder / ("cell.c" if target == "c" else "cell.cu")
 
 
@@ -270,7 +269,9 @@ def test_text_of_a_spec_stays_a_comment(target, tmp_path):
             assert "\u202e" not in content and "\x00" not in content
             assert "{{ 7 * 7 }}" in content and not re.search(r"\b49\b", content)
             without = re.sub(r"/\*.*?\*/", "", content, flags=re.DOTALL)
-            assert "main" not in without and '#error "no' not in without
+            errors = re.findall("#error.*", without)
+            assert "main" not in without
+            assert errors == [] or (len(errors) == 1 and "round to its type" in errors[0])
             assert not re.search(r"\\\n", re.sub(r"(?m)^ *#define .*(\n .*)*", "", content))
         command = native.C if target == "c" else [*native.CUDA, "-x", "c++"]
         flags = ["-trigraphs", "-Wcomment", "-fsyntax-only"]

@@ -85,8 +85,7 @@ def write(name, folder):
 
 
 def written(made, folder):
-    for file, content in backends.load("c").generate(made, "cell").items():
-        (folder / file).write_text(content, encoding="utf-8")
+    native.write(backends.load("c").generate(made, "cell"), folder)
 
 
 @pytest.mark.parametrize(("name", "real"), [("slstm", "float"), ("mingru", "double")])

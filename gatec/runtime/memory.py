@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 KEPT = 256 << 20  # bytes of workspaces that stay while nobody uses them
-_SMALL = 1 << 22  # bytes of workspace that a thread keeps
-_LARGE = 1 << 22  # bytes for which large pages are worth asking
+_LARGE = 1 << 22  # bytes for which large pages are worth asking; a thread keeps less
 
 
 def workspace(room: int) -> Tensor:
@@ -32,7 +31,7 @@ def workspace(room: int) -> Tensor:
 
 def scratch(room: int) -> Tensor:
     """A workspace that nobody reads after the call: a small one is the same for all of a thread."""
-    if room > _SMALL:
+    if room >= _LARGE:
         return workspace(room)
     found: Tensor | None = getattr(_thread, "scratch", None)
     if found is None or found.numel() < room:

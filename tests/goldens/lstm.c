@@ -620,7 +620,7 @@ static GATEC_ONCE void gatec_rows(
 static inline size_t gatec_height(size_t left)
 {
     const size_t tiles = (left + GATEC_HEIGHT - 1) / GATEC_HEIGHT;
-    const size_t rows = (left + tiles - 1) / tiles;
+    const size_t rows = tiles == 1 ? left : (left + tiles - 1) / tiles; /* divisions are slow */
     if (rows <= 6 || rows % 2 == 0)
         return rows;
     return rows < left ? rows + 1 : (rows + 1) / 2;
